@@ -1,0 +1,116 @@
+// The pages: what the processes tell each other, one struct per file. Byte diagrams: README.md beside this.
+//
+// Each page has one writer; readers map it read-only and, being another uid, cannot do otherwise. A layout
+// never changes in place: a new one gets a new layout_version and a new file, swapped by rename. All fields
+// are native-endian: both ends run on this machine.
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+
+#include "dataplane/shm/frame_verdict.h"
+#include "dataplane/shm/published.h"
+#include "hwclock/clock_state.h"
+#include "nts/key_ring.h"
+#include "nts/verdict.h"
+
+namespace shm {
+
+enum class PageKind : std::uint32_t { keys = 1, clock = 2, settings = 3, stats = 4 };
+
+struct PageHeader {
+  std::uint64_t magic;           // page_magic
+  std::uint32_t layout_version;  // page_layout_version
+  PageKind kind;
+  std::uint64_t bytes;  // of the whole page: sizeof the struct
+};
+static_assert(sizeof(PageHeader) == 24);
+
+inline constexpr std::uint64_t page_magic = 0x6b72616d6e6f6f6e;  // "noonmark" read as little-endian octets
+inline constexpr std::uint32_t page_layout_version = 1;
+
+// keeper -> dataplane. Mode 0640, mlocked and kept out of core dumps on both sides.
+struct KeysPage {
+  PageHeader header;
+  Published<nts::KeyRing> ring;
+};
+
+// clock -> dataplane, admin, everybody.
+struct ClockPage {
+  PageHeader header;
+  Published<hwclock::ClockState> clock;
+};
+
+inline constexpr std::uint32_t addresses_max = 64;
+inline constexpr std::uint32_t devices_max = 8;
+inline constexpr std::uint32_t cores_max = 64;
+inline constexpr std::uint32_t device_name_bytes = 256;
+
+struct Address {
+  std::uint8_t family;       // 4 or 6
+  std::uint8_t prefix_bits;  // of its subnet, so that the subnet's broadcast address is known
+  std::uint8_t reserved[6];
+  std::uint8_t octets[16];  // network order; IPv4 uses the first four
+};
+static_assert(sizeof(Address) == 24);
+
+enum class Memory : std::uint32_t { automatic = 0, hugepages = 1, ordinary = 2 };
+
+struct Settings {
+  std::uint64_t revision;  // rises with every change; 0 = none yet
+  std::uint32_t address_count;
+  std::uint32_t device_count;
+  std::uint32_t core_count;
+  Memory memory;
+  std::uint16_t ntp_port;
+  std::uint8_t answer_plain;
+  std::uint8_t answer_nts;
+  std::uint32_t departure_ns;                    // how long after the stamp a burst is expected to leave
+  char siv_tier[32];                             // empty: the best one
+  std::uint32_t cores[cores_max];                // CPU numbers, one worker each
+  char devices[devices_max][device_name_bytes];  // "af_packet:eth0", "vdev:net_ring0,..." as in the config
+  Address addresses[addresses_max];              // served; already resolved when the config says auto
+};
+static_assert(sizeof(Settings) % 8 == 0);
+
+// admin -> dataplane. Addresses, port and what is answered may change while the dataplane runs; devices,
+// cores, memory and tier are read once at its start.
+struct SettingsPage {
+  PageHeader header;
+  Published<Settings> settings;
+};
+
+// One worker's line. Only that worker writes it; counters only rise. Relaxed atomics: each is true by itself,
+// and the sums agree once the worker is idle.
+struct alignas(64) CoreStats {
+  std::atomic<std::uint64_t> instance_id;        // of the process this worker belongs to
+  std::atomic<std::uint64_t> acknowledged_keys;  // KeyRing.generation this core opens cookies with
+  std::atomic<std::uint64_t> heartbeat_tsc;      // last commit
+  std::atomic<std::uint64_t> cpu;
+  std::atomic<std::uint64_t> bursts;
+  std::atomic<std::uint64_t> received_packets;
+  std::atomic<std::uint64_t> received_octets;  // of frames
+  std::atomic<std::uint64_t> sent_packets;
+  std::atomic<std::uint64_t> sent_octets;
+  std::atomic<std::uint64_t> cookies_issued;
+  std::atomic<std::uint64_t> frame[frame_verdict_count];
+  std::atomic<std::uint64_t> verdict[nts::verdict_count];
+};
+
+// dataplane -> keeper (acknowledgements), admin (everything).
+struct StatsPage {
+  PageHeader header;
+  std::atomic<std::uint64_t> instance_id;  // random, new with each start; 0 = no dataplane has run
+  std::atomic<std::uint64_t> pid;
+  std::atomic<std::uint64_t> started_unix_s;
+  std::atomic<std::uint64_t> tsc_hz;
+  std::atomic<std::uint64_t> core_count;
+  std::atomic<std::uint64_t> serving;  // 1 from the first poll of the workers, 0 after a clean stop
+  char tier_name[32];                  // written before `serving`
+  char tier_instruction_sets[64];
+  char ports[devices_max][device_name_bytes];  // each port with its probed capabilities, for people
+  CoreStats cores[cores_max];
+};
+
+}  // namespace shm

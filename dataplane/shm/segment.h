@@ -1,0 +1,54 @@
+// Page files: create, attach, validate.
+//
+// Layout of the page directory (default /run/noonmark), made by the launcher or by systemd: one sub-directory
+// per writer, owned by it, so that nobody else can create, rename or replace a file there.
+//   keeper/keys  clock/clock  admin/settings  dataplane/stats
+// The directory must be tmpfs: a key page on a disk would outlive its keys.
+#pragma once
+
+#include <filesystem>
+#include <memory>
+#include <stdexcept>
+#include <string>
+#include <sys/types.h>
+
+#include "dataplane/shm/pages.h"
+
+namespace shm {
+
+// One sentence that tells the operator what is wrong with which file and what to do.
+class SegmentError : public std::runtime_error {
+ public:
+  using std::runtime_error::runtime_error;
+};
+
+[[nodiscard]] std::filesystem::path page_path(const std::filesystem::path& directory, PageKind kind);
+
+// A mapped page. Unmaps itself.
+template <class Page>
+class Segment {
+ public:
+  Segment(Segment&&) noexcept;
+  Segment& operator=(Segment&&) noexcept;
+  ~Segment();
+
+  [[nodiscard]] Page* operator->() const noexcept { return page_; }
+  [[nodiscard]] Page& operator*() const noexcept { return *page_; }
+
+  // Writer: opens the file if a valid one is there (goes on with its content), else makes a new one beside it
+  // and swaps it in by rename. `group` may read the keys page. Throws SegmentError.
+  [[nodiscard]] static Segment open_writable(const std::filesystem::path& directory, gid_t group);
+
+  // Reader: validates type, owner (`writer`), mode, size, magic, layout version and kind. Throws
+  // SegmentError.
+  [[nodiscard]] static Segment attach(const std::filesystem::path& directory, uid_t writer);
+
+ private:
+  explicit Segment(Page* page) noexcept : page_(page) {}
+  Page* page_ = nullptr;
+};
+
+// Throws SegmentError unless `directory` is on a tmpfs.
+void require_tmpfs(const std::filesystem::path& directory);
+
+}  // namespace shm

@@ -1,0 +1,65 @@
+// The private, C-shaped contract that every AES-SIV tier fills.
+//
+// AEAD_AES_SIV_CMAC_256 (RFC 5297): a 32-octet key, CMAC half first. A job is one message; a call takes an
+// array of jobs so that a tier can run many messages side by side. The S2V input of a job is
+// (associated data, nonce, plaintext), as in RFC 5297 section 6: associated data is always one component,
+// even when it is empty; a nonce of 0 octets is no component at all (deterministic mode, RFC 5297 section 4).
+//
+// A tier file includes this file, lanes.h, <immintrin.h> and <stdint.h>, and nothing else: an inline function
+// of the standard library compiled with wider instructions could become the copy that baseline code calls.
+#pragma once
+
+#include <stdint.h>
+
+namespace nts::siv {
+
+// One message. `sealed` is tag (16 octets) | ciphertext; plaintext and ciphertext have the same length.
+// In place is allowed in exactly one way: plaintext == sealed + 16.
+// Everything is borrowed for the call.
+struct Job {
+  const uint8_t* associated_data;
+  const uint8_t* nonce;
+  uint8_t* plaintext;  // seal reads it, open writes it
+  uint8_t* sealed;     // seal writes it, open reads it
+  uint32_t associated_data_bytes;
+  uint32_t nonce_bytes;
+  uint32_t plaintext_bytes;
+  uint32_t authentic;  // open writes 1 or 0; on 0 the plaintext is all zeros
+};
+
+// Room for one expanded key of the cookie ring: made once for each publication, read by every packet.
+// The layout inside belongs to the tier.
+struct alignas(64) RingKeySchedule {
+  uint8_t bytes[1024];
+};
+
+// Room for the expanded keys of one burst: key i serves job i. The layout inside belongs to the tier, which
+// may transpose it across keys.
+inline constexpr uint32_t key_table_keys_max = 64;
+struct alignas(64) KeyTable {
+  uint8_t bytes[key_table_keys_max * 512];
+};
+
+// One tier. All functions take the same path and touch the same addresses for a good tag and a bad one.
+struct Kernels {
+  const char* name;              // algorithm, lanes and CPU feature, for example "aesni_x4"
+  const char* instruction_sets;  // what the CPU must have, for the operator
+  uint32_t lanes;                // messages that run side by side
+  int (*cpu_can_run)(void);
+
+  // `key` has 32 octets.
+  void (*expand_ring_key)(const uint8_t* key, RingKeySchedule* schedule);
+  // Expands `count` <= key_table_keys_max keys of 32 octets each.
+  void (*expand_keys)(const uint8_t* const* keys, uint32_t count, KeyTable* table);
+
+  // Job i under key i of the table, for count <= key_table_keys_max.
+  void (*open)(const KeyTable* table, Job* jobs, uint32_t count);
+  void (*seal)(const KeyTable* table, Job* jobs, uint32_t count);
+
+  // Job i under schedule i: requests of one burst may carry cookies of several ring keys. Any count.
+  void (*open_with_ring_keys)(const RingKeySchedule* const* schedules, Job* jobs, uint32_t count);
+  // All jobs under the current ring key. Any count.
+  void (*seal_with_ring_key)(const RingKeySchedule* schedule, Job* jobs, uint32_t count);
+};
+
+}  // namespace nts::siv

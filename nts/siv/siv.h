@@ -1,0 +1,28 @@
+// AES-SIV for many messages at once: the crypto interface of the packet core.
+//
+// Callers get a tier from choose_tier() once, at start, and hand it arrays of jobs. Which CPU instructions
+// run is nobody's business but the tier's. Rules: RFC 5297; why lanes across packets: README.md beside this.
+#pragma once
+
+#include <span>
+#include <string_view>
+
+#include "nts/siv/kernel.h"
+
+namespace nts::siv {
+
+inline constexpr uint32_t tag_bytes = 16;
+inline constexpr uint32_t key_bytes = 32;  // AEAD_AES_SIV_CMAC_256
+
+// Every tier in this binary, best first; the last one runs on any CPU.
+[[nodiscard]] std::span<const Kernels* const> all_tiers() noexcept;
+
+// True when the tier gives the published answers on this machine: RFC 5297 A.1 and A.2, an empty plaintext
+// with a good tag (accepted) and with a zero tag (refused), at every fill of its lanes.
+[[nodiscard]] bool gives_known_answers(const Kernels& tier) noexcept;
+
+// The best tier that this CPU runs and that gives the known answers; with `forced` (a tier's name) that tier
+// or nullptr. nullptr means: do not serve. The caller says so and stops.
+[[nodiscard]] const Kernels* choose_tier(std::string_view forced = {}) noexcept;
+
+}  // namespace nts::siv
