@@ -1,0 +1,75 @@
+"""Reads every #include of the tree against the picture in README.md: includes only point down.
+
+A rule that lives here cannot be forgotten: nts and hwclock know nobody, dataplane and control meet only in
+dataplane/shm, DPDK stays in dataplane, OpenSSL stays in control/tls, ioctl stays in hwclock's edge files.
+"""
+
+import pathlib
+import re
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]', re.MULTILINE)
+
+# Which rooms a room may include from, itself included. bench and tests may include anything.
+MAY_INCLUDE = {
+    "nts": {"nts"},
+    "hwclock": {"hwclock"},
+    "dataplane/shm": {"dataplane/shm", "nts", "hwclock"},
+    "dataplane": {"dataplane", "dataplane/shm", "nts", "hwclock"},
+    "control": {"control", "dataplane/shm", "nts", "hwclock"},
+}
+ROOMS = sorted(MAY_INCLUDE, key=len, reverse=True) + ["bench", "tests"]
+
+
+def room_of(path):
+    """The room that a path such as dataplane/shm/pages.h stands in, or None outside the house."""
+    return next((room for room in ROOMS if path.startswith(room + "/")), None)
+
+
+def violations(path, text):
+    """Every include of the file at `path` (relative to the root) that points up or sideways, as sentences."""
+    room = room_of(path)
+    found = []
+    for bracket, target in INCLUDE.findall(text):
+        if room in MAY_INCLUDE:
+            if bracket == '"' and room_of(target) not in MAY_INCLUDE[room]:
+                found.append(f"{path} includes {target}: {room} must not know it")
+            if target.startswith("rte_") and room != "dataplane":
+                found.append(f"{path} includes {target}: DPDK stays in dataplane")
+            if target.startswith("openssl/") and not path.startswith("control/tls"):
+                found.append(f"{path} includes {target}: OpenSSL stays in control/tls")
+        if bracket == '"' and room and room_of(target) is None:
+            found.append(f"{path} includes {target}: includes are spelled from the root")
+    return found
+
+
+def sources():
+    for room in ("nts", "hwclock", "dataplane", "control", "bench", "tests"):
+        for path in sorted((ROOT / room).rglob("*")):
+            if path.suffix in (".h", ".cc") and path.is_file():
+                yield path
+
+
+def test_every_include_points_down():
+    checked = list(sources())
+    assert len(checked) > 10, "the tree was not found"
+    wrong = []
+    for path in checked:
+        wrong += violations(str(path.relative_to(ROOT)), path.read_text())
+    assert not wrong, "\n".join(wrong)
+
+
+def test_an_include_that_points_up_is_found():
+    assert violations("nts/a.h", '#include "dataplane/shm/pages.h"\n')
+    assert violations("control/a.cc", '#include "dataplane/worker.h"\n')
+    assert violations("dataplane/a.cc", '#include "control/roles.h"\n')
+    assert violations("dataplane/shm/a.h", '#include "dataplane/worker.h"\n')
+    assert violations("nts/a.h", "#include <openssl/evp.h>\n")
+    assert violations("control/a.cc", "#include <rte_mbuf.h>\n")
+    assert violations("nts/a.h", '#include "wire.h"\n')
+
+
+def test_includes_that_point_down_are_allowed():
+    assert not violations("control/tls.cc", "#include <openssl/ssl.h>\n")
+    assert not violations("dataplane/port/vdev.cc", '#include <rte_ethdev.h>\n#include "dataplane/shm/pages.h"\n')
+    assert not violations("dataplane/shm/a.h", '#include "nts/key_ring.h"\n')

@@ -1,0 +1,164 @@
+"""Runs the test groups, prints the time of each, counts every case, and ends with one line of counts.
+
+Groups: build (gcc, the whole tree), unit (every executable meson calls a test, and the pytest files beside
+them), then one per folder that asks its own question: fuzz, sim, peers, faults. A skipped case is printed with
+its reason; a group that breaks counts as a failure; a run in which nothing ran is a failure.
+"""
+
+import argparse
+import json
+import os
+import pathlib
+import subprocess
+import sys
+import tempfile
+import time
+import xml.etree.ElementTree
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
+BUILD = ROOT / "build"
+PYTHON = "/usr/bin/python3"
+FOLDER_GROUPS = ("fuzz", "sim", "peers", "faults")
+EXECUTABLE_SECONDS_MAX = 600
+
+
+class Counts:
+    """What the cases came to. Failures and skips are printed as they are met, so that none hides in a sum."""
+
+    def __init__(self):
+        self.passed = self.failed = self.skipped = 0
+
+    def case_passed(self):
+        self.passed += 1
+
+    def case_failed(self, name, detail=""):
+        self.failed += 1
+        print(f"FAILED  {name}\n{detail}".rstrip(), flush=True)
+
+    def case_skipped(self, name, reason):
+        self.skipped += 1
+        print(f"skipped {name}: {reason}", flush=True)
+
+    def total(self):
+        return self.passed + self.failed + self.skipped
+
+
+def build(counts):
+    started = subprocess.run(["bash", "configs/setup"], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                             text=True, check=False)
+    if started.returncode == 0:
+        counts.case_passed()
+        return True
+    counts.case_failed("build", started.stdout[-6000:])
+    return False
+
+
+def run_gtest(name, command, counts):
+    """One test executable; each of its cases counts."""
+    with tempfile.TemporaryDirectory() as folder:
+        report = pathlib.Path(folder) / "report.json"
+        try:
+            done = subprocess.run([*command, f"--gtest_output=json:{report}"], cwd=ROOT, stdout=subprocess.PIPE,
+                                  stderr=subprocess.STDOUT, text=True, errors="replace", check=False,
+                                  timeout=EXECUTABLE_SECONDS_MAX)
+        except subprocess.TimeoutExpired:
+            counts.case_failed(name, f"did not end within {EXECUTABLE_SECONDS_MAX} s")
+            return
+        if not report.exists():
+            counts.case_failed(name, f"ended with {done.returncode} and no report\n{done.stdout[-4000:]}")
+            return
+        failed_before = counts.failed
+        for suite in json.loads(report.read_text())["testsuites"]:
+            for case in suite["testsuite"]:
+                count_gtest_case(f"{name}: {suite['name']}.{case['name']}", case, done.stdout, counts)
+        if done.returncode != 0 and counts.failed == failed_before:
+            counts.case_failed(name, f"ended with {done.returncode}\n{done.stdout[-4000:]}")
+
+
+def count_gtest_case(name, case, output, counts):
+    if case.get("failures"):
+        counts.case_failed(name, "\n".join(f["failure"] for f in case["failures"])[:4000])
+    elif case.get("result") == "SKIPPED":
+        reason = next((line for line in output.splitlines() if "Skipped" in line), "see GTEST_SKIP in the test")
+        lines = output.splitlines()
+        if reason in lines and lines.index(reason) + 1 < len(lines):
+            reason = lines[lines.index(reason) + 1]
+        counts.case_skipped(name, reason.strip())
+    elif case.get("result") == "COMPLETED":
+        counts.case_passed()
+
+
+def run_pytest(paths, counts, environment):
+    """All cases of the pytest files at `paths`."""
+    with tempfile.TemporaryDirectory() as folder:
+        report = pathlib.Path(folder) / "report.xml"
+        done = subprocess.run([PYTHON, "-B", "-m", "pytest", "-q", "-p", "no:cacheprovider", f"--junit-xml={report}",
+                               *map(str, paths)], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                              text=True, errors="replace", env=environment, check=False)
+        if not report.exists():
+            counts.case_failed("pytest", done.stdout[-4000:])
+            return
+        for case in xml.etree.ElementTree.parse(report).getroot().iter("testcase"):
+            name = f"{case.get('classname')}.{case.get('name')}"
+            wrong = case.find("failure") if case.find("failure") is not None else case.find("error")
+            if wrong is not None:
+                counts.case_failed(name, (wrong.text or "")[-4000:])
+            elif case.find("skipped") is not None:
+                counts.case_skipped(name, case.find("skipped").get("message"))
+            else:
+                counts.case_passed()
+
+
+def unit_pytests():
+    """The pytest files that belong to no folder group."""
+    return [path for path in sorted((ROOT / "tests").rglob("*_test.py"))
+            if path.relative_to(ROOT / "tests").parts[0] not in FOLDER_GROUPS]
+
+
+def run_unit(counts, environment):
+    listed = subprocess.run(["meson", "introspect", "build", "--tests"], cwd=ROOT, stdout=subprocess.PIPE, check=True)
+    for test in json.loads(listed.stdout):
+        run_gtest(test["name"], test["cmd"], counts)
+    run_pytest(unit_pytests(), counts, environment)
+
+
+def main():
+    parser = argparse.ArgumentParser(prog="tests/run", description=__doc__)
+    parser.add_argument("what", nargs="*", help="unit, long, a folder group, or pytest files; nothing: everything")
+    what = parser.parse_args().what
+    environment = dict(os.environ)
+    if "long" in what:
+        environment["NOONMARK_LONG"] = "1"
+        what = [word for word in what if word != "long"]
+    files = [word for word in what if word.endswith(".py")]
+    groups = [word for word in what if not word.endswith(".py")] or ([] if files else ["unit", *FOLDER_GROUPS])
+    unknown = [group for group in groups if group not in ("unit", *FOLDER_GROUPS)]
+    if unknown:
+        parser.error(f"no such group: {', '.join(unknown)}; there are unit, long, {', '.join(FOLDER_GROUPS)}")
+
+    counts = Counts()
+    times = []
+
+    def timed(name, work):
+        began = time.monotonic()
+        result = work()
+        times.append((name, time.monotonic() - began))
+        return result
+
+    if timed("build", lambda: build(counts)):
+        if "unit" in groups:
+            timed("unit", lambda: run_unit(counts, environment))
+        for group in FOLDER_GROUPS:
+            paths = sorted((ROOT / "tests" / group).rglob("*_test.py"))
+            if group in groups and paths:
+                timed(group, lambda paths=paths: run_pytest(paths, counts, environment))
+        if files:
+            timed("files", lambda: run_pytest(files, counts, environment))
+    for name, seconds in times:
+        print(f"{name:8} {seconds:7.1f} s")
+    print(f"{counts.passed} passed, {counts.failed} failed, {counts.skipped} skipped")
+    return 0 if counts.failed == 0 and counts.total() > 1 else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
