@@ -1,0 +1,292 @@
+#include "dataplane/frame.h"
+
+#include <cstring>
+
+#include "dataplane/checksum.h"
+#include "nts/check.h"
+
+namespace dataplane {
+namespace {
+
+using shm::FrameVerdict;
+
+constexpr std::size_t mac_bytes = 6;
+constexpr std::size_t ethernet_bytes = 14;
+constexpr std::size_t tag_bytes = 4;
+constexpr std::size_t ipv4_bytes = 20;
+constexpr std::size_t ipv6_bytes = 40;
+constexpr std::size_t udp_bytes = 8;
+
+constexpr std::uint16_t ethertype_ipv4 = 0x0800;
+constexpr std::uint16_t ethertype_ipv6 = 0x86dd;
+constexpr std::uint16_t ethertype_vlan = 0x8100;
+constexpr std::uint16_t ethertype_service_vlan = 0x88a8;
+
+constexpr std::uint8_t protocol_udp = 17;
+constexpr std::uint8_t protocol_ipv6_fragment = 44;
+constexpr std::uint8_t answer_hops = 64;  // what most hosts send; the way back is as long as the way here
+
+std::uint16_t load16(const std::uint8_t* octets) noexcept {
+  return static_cast<std::uint16_t>(octets[0] << 8 | octets[1]);
+}
+
+void store16(std::uint8_t* octets, std::uint16_t value) noexcept {
+  const std::uint16_t swapped = __builtin_bswap16(value);
+  std::memcpy(octets, &swapped, sizeof swapped);
+}
+
+// Next-header values that say "more IPv6 headers follow", or that none does (IANA IPv6 Extension Header
+// Types, and 59). Anything else is a transport that belongs to the kernel.
+bool is_ipv6_extension(std::uint8_t next_header) noexcept {
+  switch (next_header) {
+    case 0:    // hop-by-hop
+    case 43:   // routing
+    case 50:   // ESP
+    case 51:   // AH
+    case 59:   // no next header
+    case 60:   // destination options
+    case 135:  // mobility
+    case 139:  // HIP
+    case 140:  // Shim6
+    case 253:  // experiments
+    case 254:
+      return true;
+    default:
+      return false;
+  }
+}
+
+bool is_good_source_mac(const std::uint8_t* source, const MacAddress& our_mac) noexcept {
+  const bool is_group = (source[0] & 1) != 0;
+  static constexpr MacAddress zero{};
+  return !is_group && std::memcmp(source, zero.data(), mac_bytes) != 0 &&
+         std::memcmp(source, our_mac.data(), mac_bytes) != 0;
+}
+
+Envelope dropped(FrameVerdict verdict) noexcept {
+  Envelope envelope;
+  envelope.verdict = verdict;
+  return envelope;
+}
+
+// The IP header as both families present it to UDP.
+struct IpPacket {
+  FrameVerdict verdict = FrameVerdict::pass_other;
+  bool is_udp_to_us = false;
+  bool may_answer = false;          // the source is one that may be answered
+  std::uint16_t payload_bytes = 0;  // UDP header included
+  std::uint64_t pseudo_sum = 0;     // addresses and protocol; the UDP length is still to come
+};
+
+IpPacket read_ipv4(const std::uint8_t* ip, std::size_t bytes, const Local& local) noexcept {
+  IpPacket packet;
+  if (bytes < ipv4_bytes) {
+    packet.verdict = FrameVerdict::drop_truncated;
+    return packet;
+  }
+  if (ip[0] >> 4 != 4) {
+    packet.verdict = FrameVerdict::drop_ipv4_header;
+    return packet;
+  }
+  if (!local.addresses.serves_ipv4(ip + 16) || ip[9] != protocol_udp) return packet;
+  const std::uint16_t total_bytes = load16(ip + 2);
+  const bool is_plain_header = ip[0] == 0x45;  // five words: options are never served
+  if (!is_plain_header || total_bytes < ipv4_bytes) {
+    packet.verdict = FrameVerdict::drop_ipv4_header;
+    return packet;
+  }
+  if (total_bytes > bytes) {
+    packet.verdict = FrameVerdict::drop_truncated;
+    return packet;
+  }
+  const std::uint64_t address_sum = sum_word(ip + 12) + sum_word(ip + 16);
+  if (!is_right_checksum(sum_word(ip) + sum_word(ip + 4) + sum_word(ip + 8) + address_sum)) {
+    packet.verdict = FrameVerdict::drop_ipv4_checksum;
+    return packet;
+  }
+  if ((load16(ip + 6) & 0x3fff) != 0) {  // more fragments, or an offset; DF may stand
+    packet.verdict = FrameVerdict::drop_fragment;
+    return packet;
+  }
+  if (ip[8] == 0) {
+    packet.verdict = FrameVerdict::drop_ttl;
+    return packet;
+  }
+  packet.is_udp_to_us = true;
+  packet.may_answer = local.addresses.may_answer_ipv4(ip + 12);
+  packet.payload_bytes = static_cast<std::uint16_t>(total_bytes - ipv4_bytes);
+  packet.pseudo_sum = address_sum + sum_of_value(protocol_udp);
+  return packet;
+}
+
+IpPacket read_ipv6(const std::uint8_t* ip, std::size_t bytes, const Local& local) noexcept {
+  IpPacket packet;
+  if (bytes < ipv6_bytes) {
+    packet.verdict = FrameVerdict::drop_truncated;
+    return packet;
+  }
+  if (ip[0] >> 4 != 6) {
+    packet.verdict = FrameVerdict::drop_ipv6_header;
+    return packet;
+  }
+  if (!local.addresses.serves_ipv6(ip + 24)) return packet;
+  const std::uint8_t next_header = ip[6];
+  if (next_header != protocol_udp) {
+    if (next_header == protocol_ipv6_fragment) packet.verdict = FrameVerdict::drop_fragment;
+    if (is_ipv6_extension(next_header)) packet.verdict = FrameVerdict::drop_ipv6_extension;
+    return packet;
+  }
+  const std::uint16_t payload_bytes = load16(ip + 4);
+  if (payload_bytes == 0) {  // UDP needs eight; 0 would be a jumbogram's
+    packet.verdict = FrameVerdict::drop_ipv6_header;
+    return packet;
+  }
+  if (payload_bytes > bytes - ipv6_bytes) {
+    packet.verdict = FrameVerdict::drop_truncated;
+    return packet;
+  }
+  if (ip[7] == 0) {
+    packet.verdict = FrameVerdict::drop_ttl;
+    return packet;
+  }
+  packet.is_udp_to_us = true;
+  packet.may_answer = local.addresses.may_answer_ipv6(ip + 8, ip + 24);
+  packet.payload_bytes = payload_bytes;
+  packet.pseudo_sum = sum_octets(ip + 8, 32) + sum_of_value(protocol_udp);
+  return packet;
+}
+
+bool is_good_udp_checksum(const std::uint8_t* udp, std::uint16_t bytes, const IpPacket& packet, bool is_ipv6,
+                          ReceivedChecksum received) noexcept {
+  std::uint16_t stored;
+  std::memcpy(&stored, udp + 6, sizeof stored);
+  if (stored == 0) return !is_ipv6;  // "not computed": legal over IPv4 only (RFC 8200 section 8.1)
+  if (received == ReceivedChecksum::good) return true;
+  if (received == ReceivedChecksum::bad) return false;
+  const std::uint64_t pseudo_sum = packet.pseudo_sum + sum_of_value(bytes);
+  if (is_right_checksum(pseudo_sum + sum_octets(udp, bytes))) return true;
+  return received == ReceivedChecksum::unknown_or_unfinished && stored == fold(pseudo_sum);
+}
+
+}  // namespace
+
+Envelope unwrap(std::span<const std::uint8_t> frame, const Local& local, const MacAddress& our_mac,
+                ReceivedChecksum received_checksum) noexcept {
+  if (frame.size() < ethernet_bytes) return dropped(FrameVerdict::drop_truncated);
+  Envelope envelope;
+  std::size_t ip_offset = ethernet_bytes;
+  std::uint16_t ethertype = load16(frame.data() + 2 * mac_bytes);
+  if (ethertype == ethertype_vlan) {
+    if (frame.size() < ethernet_bytes + tag_bytes) return dropped(FrameVerdict::drop_vlan);
+    ip_offset += tag_bytes;
+    ethertype = load16(frame.data() + ip_offset - 2);
+    if (ethertype == ethertype_vlan) return dropped(FrameVerdict::drop_vlan);
+  }
+  if (ethertype == ethertype_service_vlan) return dropped(FrameVerdict::drop_vlan);
+
+  const std::uint8_t* ip = frame.data() + ip_offset;
+  const std::size_t ip_bytes = frame.size() - ip_offset;
+  IpPacket packet;
+  std::size_t udp_offset = ip_offset;
+  if (ethertype == ethertype_ipv4) {
+    packet = read_ipv4(ip, ip_bytes, local);
+    udp_offset += ipv4_bytes;
+  } else if (ethertype == ethertype_ipv6) {
+    packet = read_ipv6(ip, ip_bytes, local);
+    udp_offset += ipv6_bytes;
+    envelope.is_ipv6 = true;
+  }
+  if (!packet.is_udp_to_us) return dropped(packet.verdict);
+
+  if (packet.payload_bytes < udp_bytes) return dropped(FrameVerdict::drop_udp_length);
+  const std::uint8_t* udp = frame.data() + udp_offset;
+  if (load16(udp + 2) != local.ntp_port) return dropped(FrameVerdict::pass_other);
+
+  // From here on somebody asks us for the time: each refusal says why.
+  const bool is_for_our_mac = std::memcmp(frame.data(), our_mac.data(), mac_bytes) == 0;
+  if (!is_for_our_mac || !is_good_source_mac(frame.data() + mac_bytes, our_mac)) {
+    return dropped(FrameVerdict::drop_mac);
+  }
+  if (!packet.may_answer) return dropped(FrameVerdict::drop_source_address);
+  if (load16(udp) == 0) return dropped(FrameVerdict::drop_source_port);
+  const std::uint16_t length = load16(udp + 4);
+  if (length < udp_bytes || length > packet.payload_bytes) return dropped(FrameVerdict::drop_udp_length);
+  if (length > udp_bytes + request_bytes_max) return dropped(FrameVerdict::drop_too_long);
+  if (!is_good_udp_checksum(udp, length, packet, envelope.is_ipv6, received_checksum)) {
+    return dropped(FrameVerdict::drop_udp_checksum);
+  }
+
+  envelope.is_request = true;
+  envelope.ip_offset = static_cast<std::uint8_t>(ip_offset);
+  envelope.payload_offset = static_cast<std::uint16_t>(udp_offset + udp_bytes);
+  envelope.payload_bytes = static_cast<std::uint16_t>(length - udp_bytes);
+  return envelope;
+}
+
+namespace {
+
+void swap_octets(std::uint8_t* left, std::uint8_t* right, std::size_t bytes) noexcept {
+  std::uint8_t kept[16];
+  std::memcpy(kept, left, bytes);
+  std::memcpy(left, right, bytes);
+  std::memcpy(right, kept, bytes);
+}
+
+// Writes a fresh header around the swapped addresses: no octet of the request's but those survives. Returns
+// the pseudo-header's sum without the UDP length. Sums are taken before their octets are rewritten (a swap
+// does not change them): reading back what was just written in smaller pieces would stall.
+std::uint64_t write_ipv4(std::uint8_t* ip, std::uint16_t udp_length) noexcept {
+  ip[0] = 0x45;
+  ip[1] = 0;  // the request's traffic class is not ours to promise
+  store16(ip + 2, static_cast<std::uint16_t>(ipv4_bytes + udp_length));
+  store16(ip + 4, 0);       // an identification is for fragments (RFC 6864 section 4.1) ...
+  store16(ip + 6, 0x4000);  // ... and this packet may never be one: DF
+  ip[8] = answer_hops;
+  ip[9] = protocol_udp;
+  const std::uint64_t address_sum = sum_word(ip + 12) + sum_word(ip + 16);
+  swap_octets(ip + 12, ip + 16, 4);
+  const std::uint64_t constant_sum =
+      sum_of_value(0x4500) + sum_of_value(0x4000) + sum_of_value(answer_hops << 8 | protocol_udp);
+  const auto total_bytes = static_cast<std::uint16_t>(ipv4_bytes + udp_length);
+  store_folded(ip + 10, checksum_of(constant_sum + sum_of_value(total_bytes) + address_sum));
+  return address_sum + sum_of_value(protocol_udp);
+}
+
+std::uint64_t write_ipv6(std::uint8_t* ip, std::uint16_t udp_length) noexcept {
+  static constexpr std::uint8_t version_and_no_flow[4] = {0x60, 0, 0, 0};
+  std::memcpy(ip, version_and_no_flow, sizeof version_and_no_flow);
+  store16(ip + 4, udp_length);
+  ip[6] = protocol_udp;
+  ip[7] = answer_hops;
+  const std::uint64_t address_sum = sum_octets(ip + 8, 32);
+  swap_octets(ip + 8, ip + 24, 16);
+  return address_sum + sum_of_value(protocol_udp);
+}
+
+}  // namespace
+
+std::uint16_t wrap(std::uint8_t* frame, const Envelope& envelope, std::uint16_t answer_bytes,
+                   SentChecksum sent_checksum) noexcept {
+  nts::check(envelope.is_request && answer_bytes <= envelope.payload_bytes);
+  swap_octets(frame, frame + mac_bytes, mac_bytes);
+
+  const auto udp_length = static_cast<std::uint16_t>(udp_bytes + answer_bytes);
+  std::uint8_t* ip = frame + envelope.ip_offset;
+  const std::uint64_t pseudo_sum =
+      (envelope.is_ipv6 ? write_ipv6(ip, udp_length) : write_ipv4(ip, udp_length)) + sum_of_value(udp_length);
+
+  std::uint8_t* udp = frame + envelope.payload_offset - udp_bytes;
+  const std::uint64_t header_sum = sum_word(udp) + sum_of_value(udp_length);  // ports and length
+  swap_octets(udp, udp + 2, 2);
+  store16(udp + 4, udp_length);
+  if (sent_checksum == SentChecksum::offload) {
+    store_folded(udp + 6, fold(pseudo_sum));
+  } else {
+    const std::uint16_t checksum =
+        checksum_of(pseudo_sum + header_sum + sum_octets(udp + udp_bytes, answer_bytes));
+    store_folded(udp + 6, checksum == 0 ? 0xffff : checksum);  // 0 would say "not computed" (RFC 768)
+  }
+  return static_cast<std::uint16_t>(envelope.payload_offset + answer_bytes);
+}
+
+}  // namespace dataplane

@@ -1,0 +1,63 @@
+// Frames on bytes: unwrapping Ethernet, 802.1Q, IPv4 or IPv6 and UDP from a request, and wrapping the answer
+// in the same octets. Pure: no mbuf, no device, so the same code runs under the NIC and in a test.
+//
+// Rules: TESTS.md A01-A29. Only UDP to one of our addresses and our port is ours; the rest is the kernel's
+// business and never answered. One 802.1Q tag is served, whatever its VLAN, and the answer carries it back;
+// QinQ is not. IPv4 options, IPv6 extension headers and fragments are not served. An answer leaves with none
+// of the request's options, trailer or padding.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <span>
+
+#include "dataplane/addresses.h"
+#include "dataplane/shm/frame_verdict.h"
+
+namespace dataplane {
+
+using MacAddress = std::array<std::uint8_t, 6>;
+
+// No request that could be answered is longer: what one Ethernet frame carries over IPv4.
+inline constexpr std::uint16_t request_bytes_max = 1500 - 20 - 8;
+
+// Whom a frame must be addressed to.
+struct Local {
+  Addresses addresses;
+  std::uint16_t ntp_port = 0;  // host order
+};
+
+// What the port already knows about a received frame's UDP checksum.
+enum class ReceivedChecksum : std::uint8_t {
+  unknown,  // verified here
+  // Verified here, but a checksum that covers only the pseudo-header is taken too: a kernel that hands over
+  // frames from a virtual device (veth, virtio, a container) has left the rest to hardware that never came.
+  unknown_or_unfinished,
+  good,
+  bad
+};
+
+// What wrap needs to remember of the request's frame.
+struct Envelope {
+  bool is_request = false;  // ours: the payload goes to the NTP core
+  bool is_ipv6 = false;
+  shm::FrameVerdict verdict = shm::FrameVerdict::pass_other;  // why not, when it is not
+  std::uint8_t ip_offset = 0;                                 // of the IP header: 14, or 18 behind a tag
+  std::uint16_t payload_offset = 0;
+  std::uint16_t payload_bytes = 0;  // by the UDP length; what follows is no business of ours
+};
+
+// Reads one frame. Ensures: when is_request, payload_offset + payload_bytes <= frame.size().
+[[nodiscard]] Envelope unwrap(std::span<const std::uint8_t> frame, const Local& local,
+                              const MacAddress& our_mac, ReceivedChecksum received_checksum) noexcept;
+
+enum class SentChecksum : std::uint8_t { software, offload };
+
+// Turns the request's frame into the answer's: addresses swapped, lengths and checksums for a payload of
+// `answer_bytes`, which already stands where the request's payload stood. Returns the octets of the frame to
+// send. With `offload` the UDP checksum field holds the pseudo-header's sum, as NICs want it.
+// Requires: `envelope` from unwrap of the same frame, is_request, answer_bytes <= payload_bytes.
+[[nodiscard]] std::uint16_t wrap(std::uint8_t* frame, const Envelope& envelope, std::uint16_t answer_bytes,
+                                 SentChecksum sent_checksum) noexcept;
+
+}  // namespace dataplane

@@ -1,0 +1,28 @@
+// What this machine must be before it may serve time.
+#pragma once
+
+#include <stdexcept>
+
+#include "dataplane/shm/pages.h"
+#include "nts/siv/siv.h"
+
+namespace dataplane {
+
+// One sentence that says what is missing and what to do.
+class MachineError : public std::runtime_error {
+ public:
+  using std::runtime_error::runtime_error;
+};
+
+// Throws unless the TSC ticks at one rate in every power state (CPUID 0x80000007, EDX bit 8): served time is
+// this counter times a number.
+void require_invariant_tsc();
+
+// The crypto the settings ask for, after it gave the published answers on this machine. Throws when none
+// does.
+[[nodiscard]] const nts::siv::Kernels& require_tier(const shm::Settings& settings);
+
+// Keeps keys in memory out of core dumps, and other users from looking into this process.
+void forbid_dumps();
+
+}  // namespace dataplane

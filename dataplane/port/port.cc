@@ -1,0 +1,169 @@
+#include "dataplane/port/port.h"
+
+#include <algorithm>
+#include <cstring>
+#include <rte_errno.h>
+#include <rte_mempool.h>
+#include <utility>
+
+namespace dataplane {
+namespace {
+
+// Room for a burst of bursts: at 10 million requests a second 1024 frames are 100 us of not looking.
+constexpr std::uint16_t ring_frames = 1024;
+constexpr std::uint32_t mempool_cache_frames = 256;
+// Headroom 128 + 2048. With its headers an element takes 37 cache lines: an odd number, so that neighbours do
+// not meet in the same cache sets, as they would at a stride of 2048.
+constexpr std::uint16_t buffer_bytes = RTE_MBUF_DEFAULT_BUF_SIZE;
+constexpr std::uint64_t element_bytes = buffer_bytes + sizeof(rte_mbuf) + 64;
+
+using Open = OpenedDevice (*)(std::string_view rest, std::uint32_t index, std::uint16_t workers);
+
+// Every kind of device, in one place. One without a function is planned, and refused with a way out.
+struct Kind {
+  std::string_view word;
+  Open open;
+  std::string_view refusal;
+};
+constexpr std::array<Kind, 4> kinds = {{
+    {"af_packet", open_af_packet, {}},
+    {"vdev", open_vdev, {}},
+    {"af_xdp", nullptr, "af_xdp: devices are not in this version; use af_packet:INTERFACE"},
+    {"pci", nullptr, "pci: devices are not in this version; use af_packet:INTERFACE"},
+}};
+
+const Kind& kind_of(std::string_view word) {
+  const auto* kind = std::find_if(kinds.begin(), kinds.end(), [&](const Kind& k) { return k.word == word; });
+  if (kind == kinds.end()) {
+    throw PortError("device kind \"" + std::string(word) +
+                    "\" is not known; use af_packet:INTERFACE or vdev:DRIVER");
+  }
+  if (kind->open == nullptr) throw PortError(std::string(kind->refusal));
+  return *kind;
+}
+
+std::uint32_t frames_for(std::uint32_t queues) noexcept {
+  // Both rings full, a burst in hand, and what the mempool's per-core cache may hold back.
+  return queues * (2U * ring_frames + nts::burst_max + 2U * mempool_cache_frames);
+}
+
+[[noreturn]] void fail(const std::string& name, const char* step, int code) {
+  throw PortError("device " + name + " does not " + step + ": " + rte_strerror(-code) +
+                  "; see that its driver fits this machine and no other program holds it");
+}
+
+}  // namespace
+
+DeviceName parse_device(std::string_view text) {
+  const std::size_t colon = text.find(':');
+  if (colon == std::string_view::npos || colon + 1 == text.size()) {
+    throw PortError("device \"" + std::string(text) + "\" is not KIND:NAME, for example af_packet:eth0");
+  }
+  const DeviceName name{text.substr(0, colon), text.substr(colon + 1)};
+  static_cast<void>(kind_of(name.kind));
+  return name;
+}
+
+BufferPool::BufferPool(const std::string& name, std::uint32_t queues)
+    : pool_(rte_pktmbuf_pool_create(name.c_str(), frames_for(queues), mempool_cache_frames, 0, buffer_bytes,
+                                    SOCKET_ID_ANY)) {
+  if (pool_ == nullptr) {
+    throw PortError("no memory for packet buffers (" + std::to_string(bytes_for(queues) >> 20) + " MiB): " +
+                    rte_strerror(rte_errno) + "; reserve more hugepages or set memory = \"ordinary\"");
+  }
+}
+
+BufferPool::~BufferPool() { rte_mempool_free(pool_); }
+
+std::uint64_t BufferPool::bytes_for(std::uint32_t queues) noexcept {
+  return frames_for(queues) * element_bytes;
+}
+
+Port::Port(std::string_view device, std::uint32_t index, std::uint16_t workers, const BufferPool& buffers)
+    : name_(device) {
+  const DeviceName name = parse_device(device);
+  const OpenedDevice opened = kind_of(name.kind).open(name.rest, index, workers);
+  port_id_ = opened.port_id;
+  guarded_interface_ = opened.guarded_interface;
+  capabilities_.unfinished_checksums = opened.unfinished_checksums;
+  start(workers, buffers);
+}
+
+Port::Port(std::uint16_t port_id, std::string name, std::uint16_t workers, const BufferPool& buffers)
+    : port_id_(port_id), name_(std::move(name)) {
+  start(workers, buffers);
+}
+
+Port::~Port() {
+  // Errors while stopping help nobody: the process ends, and the kernel takes the device back.
+  static_cast<void>(rte_eth_dev_stop(port_id_));
+  static_cast<void>(rte_eth_dev_close(port_id_));
+}
+
+void Port::start(std::uint16_t workers, const BufferPool& buffers) {
+  rte_eth_dev_info info;
+  if (const int code = rte_eth_dev_info_get(port_id_, &info); code != 0)
+    fail(name_, "tell what it can do", code);
+  driver_ = info.driver_name;
+  capabilities_.queues = std::min({workers, info.max_rx_queues, info.max_tx_queues});
+
+  constexpr std::uint64_t receive_checksums = RTE_ETH_RX_OFFLOAD_IPV4_CKSUM | RTE_ETH_RX_OFFLOAD_UDP_CKSUM;
+  capabilities_.receive_checksums = (info.rx_offload_capa & receive_checksums) == receive_checksums;
+  capabilities_.transmit_checksums = (info.tx_offload_capa & RTE_ETH_TX_OFFLOAD_UDP_CKSUM) != 0;
+  capabilities_.receive_stamps = (info.rx_offload_capa & RTE_ETH_RX_OFFLOAD_TIMESTAMP) != 0;
+
+  rte_eth_conf conf{};
+  if (capabilities_.receive_checksums) conf.rxmode.offloads |= receive_checksums;
+  if (capabilities_.transmit_checksums) conf.txmode.offloads |= RTE_ETH_TX_OFFLOAD_UDP_CKSUM;
+  conf.txmode.offloads |= info.tx_offload_capa & RTE_ETH_TX_OFFLOAD_MBUF_FAST_FREE;  // one pool, never shared
+  // By source address only: one client always meets the same core, whatever its port (RFC 9109).
+  const std::uint64_t hash = info.flow_type_rss_offloads & (RTE_ETH_RSS_IPV4 | RTE_ETH_RSS_IPV6);
+  if (capabilities_.queues > 1 && hash != 0) {
+    conf.rxmode.mq_mode = RTE_ETH_MQ_RX_RSS;
+    conf.rx_adv_conf.rss_conf.rss_hf = hash | (info.flow_type_rss_offloads & RTE_ETH_RSS_L3_SRC_ONLY);
+    capabilities_.hashes_source = true;
+  }
+
+  if (const int code = rte_eth_dev_configure(port_id_, capabilities_.queues, capabilities_.queues, &conf)) {
+    fail(name_, "take its configuration", code);
+  }
+  std::uint16_t receive_frames = ring_frames;
+  std::uint16_t transmit_frames = ring_frames;
+  if (const int code = rte_eth_dev_adjust_nb_rx_tx_desc(port_id_, &receive_frames, &transmit_frames)) {
+    fail(name_, "say how long its rings may be", code);
+  }
+  const auto socket = static_cast<unsigned>(rte_eth_dev_socket_id(port_id_));
+  for (std::uint16_t i = 0; i < capabilities_.queues; ++i) {
+    if (const int code =
+            rte_eth_rx_queue_setup(port_id_, i, receive_frames, socket, nullptr, buffers.get())) {
+      fail(name_, "set up a receive queue", code);
+    }
+    if (const int code = rte_eth_tx_queue_setup(port_id_, i, transmit_frames, socket, nullptr)) {
+      fail(name_, "set up a transmit queue", code);
+    }
+  }
+  if (const int code = rte_eth_dev_start(port_id_); code != 0) fail(name_, "start", code);
+
+  rte_ether_addr mac;
+  if (const int code = rte_eth_macaddr_get(port_id_, &mac); code != 0)
+    fail(name_, "tell its MAC address", code);
+  std::copy(std::begin(mac.addr_bytes), std::end(mac.addr_bytes), mac_.begin());
+}
+
+Queue Port::queue(std::uint16_t number) const noexcept {
+  nts::check(number < capabilities_.queues);
+  return {port_id_, number, mac_, capabilities_};
+}
+
+std::string Port::description() const {
+  const auto yes_or = [](bool has, const char* yes, const char* no) { return std::string(has ? yes : no); };
+  return name_ + ": " + driver_ + ", queues " + std::to_string(capabilities_.queues) + ", receive stamps " +
+         yes_or(capabilities_.receive_stamps,
+                "offered by the device, not used yet: one TSC reading per burst", "by TSC per burst") +
+         ", UDP checksums " +
+         yes_or(capabilities_.receive_checksums, "read by the device", "read in software") + " and " +
+         yes_or(capabilities_.transmit_checksums, "written by the device", "written in software") + ", RSS " +
+         yes_or(capabilities_.hashes_source, "by address", "none");
+}
+
+}  // namespace dataplane

@@ -1,0 +1,173 @@
+// A network device and its queues. One Queue belongs to one worker; nothing in it is shared.
+//
+// A device is opened by name (port.cc lists the kinds), started with one queue per worker if it has so many,
+// and probed: what it can do is used when it is there and printed for people, never assumed.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <memory>
+#include <rte_ethdev.h>
+#include <rte_mbuf.h>
+#include <span>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "dataplane/frame.h"
+#include "nts/batch.h"
+#include "nts/check.h"
+
+namespace dataplane {
+
+// A device that cannot be used: one sentence with the reason and the way out.
+class PortError : public std::runtime_error {
+ public:
+  using std::runtime_error::runtime_error;
+};
+
+struct PortCapabilities {
+  std::uint16_t queues = 1;         // receive and transmit pairs in use
+  bool receive_checksums = false;   // the device says whether a UDP checksum is right
+  bool transmit_checksums = false;  // the device writes UDP checksums, both families
+  bool receive_stamps = false;      // the device stamps received frames
+  bool hashes_source = false;       // receive side scaling by addresses
+  // The kernel may hand over frames whose checksum nobody has finished (frame.h, ReceivedChecksum).
+  bool unfinished_checksums = false;
+};
+
+// One burst of frames as the device gave them.
+struct Frames {
+  std::uint16_t count = 0;
+  std::array<rte_mbuf*, nts::burst_max> mbuf;
+};
+
+class Queue {
+ public:
+  Queue(std::uint16_t port_id, std::uint16_t queue_id, const MacAddress& mac,
+        const PortCapabilities& capabilities) noexcept
+      : port_id_(port_id), queue_id_(queue_id), mac_(mac), capabilities_(capabilities) {}
+
+  // Takes what has arrived, at most a burst. The frames are the caller's until transmit or release.
+  void receive(Frames& frames) const noexcept {
+    frames.count = rte_eth_rx_burst(port_id_, queue_id_, frames.mbuf.data(), nts::burst_max);
+  }
+
+  // Hands over as many frames as the device has room for, in order, and returns how many: the rest is still
+  // the caller's. Never waits.
+  [[nodiscard]] std::uint16_t transmit(std::span<rte_mbuf*> frames) const noexcept {
+    return rte_eth_tx_burst(port_id_, queue_id_, frames.data(), static_cast<std::uint16_t>(frames.size()));
+  }
+
+  static void release(std::span<rte_mbuf*> frames) noexcept {
+    rte_pktmbuf_free_bulk(frames.data(), static_cast<unsigned>(frames.size()));
+  }
+
+  // The frame's octets when they lie in one buffer that is nobody else's; empty when they do not.
+  [[nodiscard]] static std::span<std::uint8_t> octets(rte_mbuf* mbuf) noexcept {
+    const bool is_one_buffer = mbuf->nb_segs == 1 && mbuf->pkt_len == mbuf->data_len;
+    if (!is_one_buffer || !RTE_MBUF_DIRECT(mbuf) || rte_mbuf_refcnt_read(mbuf) != 1) [[unlikely]]
+      return {};
+    return {rte_pktmbuf_mtod(mbuf, std::uint8_t*), mbuf->data_len};
+  }
+
+  [[nodiscard]] ReceivedChecksum received_checksum(const rte_mbuf* mbuf) const noexcept {
+    const std::uint64_t flags = mbuf->ol_flags & RTE_MBUF_F_RX_L4_CKSUM_MASK;
+    if (flags == RTE_MBUF_F_RX_L4_CKSUM_GOOD) return ReceivedChecksum::good;
+    if (flags == RTE_MBUF_F_RX_L4_CKSUM_BAD) return ReceivedChecksum::bad;
+    return capabilities_.unfinished_checksums ? ReceivedChecksum::unknown_or_unfinished
+                                              : ReceivedChecksum::unknown;
+  }
+
+  [[nodiscard]] SentChecksum sent_checksum() const noexcept {
+    return capabilities_.transmit_checksums ? SentChecksum::offload : SentChecksum::software;
+  }
+
+  // Makes the mbuf an outgoing frame of `frame_bytes` octets, with what an offloading device must know.
+  void finish(rte_mbuf* mbuf, const Envelope& envelope, std::uint16_t frame_bytes) const noexcept {
+    mbuf->data_len = frame_bytes;
+    mbuf->pkt_len = frame_bytes;
+    mbuf->ol_flags = 0;  // received flags mean nothing on the way out; a tag stays in the data
+    if (capabilities_.transmit_checksums) {
+      mbuf->tx_offload = rte_mbuf_tx_offload(envelope.ip_offset, envelope.is_ipv6 ? 40 : 20, 0, 0, 0, 0, 0);
+      mbuf->ol_flags = RTE_MBUF_F_TX_UDP_CKSUM | (envelope.is_ipv6 ? RTE_MBUF_F_TX_IPV6 : RTE_MBUF_F_TX_IPV4);
+    }
+  }
+
+  [[nodiscard]] const MacAddress& mac() const noexcept { return mac_; }
+
+ private:
+  std::uint16_t port_id_;
+  std::uint16_t queue_id_;
+  MacAddress mac_;
+  PortCapabilities capabilities_;
+};
+
+// Buffers for every queue of every port; larger than all rings together, so receiving never starves.
+class BufferPool {
+ public:
+  // Throws PortError when the memory is not there.
+  BufferPool(const std::string& name, std::uint32_t queues);
+  ~BufferPool();
+  BufferPool(const BufferPool&) = delete;
+  BufferPool& operator=(const BufferPool&) = delete;
+
+  [[nodiscard]] rte_mempool* get() const noexcept { return pool_; }
+  // What `queues` queue pairs need, for EAL's memory.
+  [[nodiscard]] static std::uint64_t bytes_for(std::uint32_t queues) noexcept;
+
+ private:
+  rte_mempool* pool_;
+};
+
+// A device in the config's words, split: "af_packet:eth0" is kind "af_packet", rest "eth0".
+struct DeviceName {
+  std::string_view kind;
+  std::string_view rest;
+};
+// Throws PortError for what is no device of this version.
+[[nodiscard]] DeviceName parse_device(std::string_view text);
+
+// A started device. Stops and closes it when it goes; BufferPool must live longer.
+class Port {
+ public:
+  // Opens `device` as the config names it, number `index` of them. Throws PortError.
+  Port(std::string_view device, std::uint32_t index, std::uint16_t workers, const BufferPool& buffers);
+  // Takes over a port DPDK already has: tests and benchmarks with rings.
+  Port(std::uint16_t port_id, std::string name, std::uint16_t workers, const BufferPool& buffers);
+  ~Port();
+  Port(const Port&) = delete;
+  Port& operator=(const Port&) = delete;
+
+  [[nodiscard]] std::uint16_t queue_count() const noexcept { return capabilities_.queues; }
+  [[nodiscard]] Queue queue(std::uint16_t number) const noexcept;
+  [[nodiscard]] const PortCapabilities& capabilities() const noexcept { return capabilities_; }
+  [[nodiscard]] const MacAddress& mac() const noexcept { return mac_; }
+  // Name and probed capabilities, one line for people.
+  [[nodiscard]] std::string description() const;
+  // The kernel interface whose stack must be kept from answering; empty when the kernel sees no frame.
+  [[nodiscard]] const std::string& guarded_interface() const noexcept { return guarded_interface_; }
+
+ private:
+  void start(std::uint16_t workers, const BufferPool& buffers);
+
+  std::uint16_t port_id_ = 0;
+  std::string name_;
+  std::string driver_;
+  std::string guarded_interface_;
+  PortCapabilities capabilities_;
+  MacAddress mac_{};
+};
+
+// One kind of device: its word in the config, and how it becomes a DPDK port.
+struct OpenedDevice {
+  std::uint16_t port_id = 0;
+  bool unfinished_checksums = false;
+  std::string guarded_interface;
+};
+// `rest` is what stands behind the colon. Each throws PortError.
+[[nodiscard]] OpenedDevice open_af_packet(std::string_view rest, std::uint32_t index, std::uint16_t workers);
+[[nodiscard]] OpenedDevice open_vdev(std::string_view rest, std::uint32_t index, std::uint16_t workers);
+
+}  // namespace dataplane

@@ -1,0 +1,63 @@
+#include "dataplane/served_clock.h"
+
+namespace dataplane {
+namespace {
+
+constexpr std::uint32_t leap_unsynchronised = 3;
+constexpr int mult_shift = 60;
+constexpr int ntp_fraction_bits = 32;
+
+std::uint32_t why_unsynchronised(const hwclock::ClockState& state, bool is_believable) noexcept {
+  if (state.state == hwclock::State::alarm) return refid_alarm;
+  if (state.leap != leap_unsynchronised && !is_believable) return refid_holdover_over;
+  return refid_init;
+}
+
+}  // namespace
+
+ServedClock::ServedClock(std::uint64_t tsc_hz, std::uint64_t now_tsc) noexcept {
+  const auto units_per_second = static_cast<hwclock::Int128>(1) << (ntp_fraction_bits + mult_shift);
+  state_.tsc0 = now_tsc;
+  state_.tsc_hz = tsc_hz;
+  state_.mult = static_cast<std::uint64_t>(units_per_second / static_cast<hwclock::Int128>(tsc_hz));
+}
+
+void ServedClock::take(const shm::ClockPage* page) noexcept {
+  if (page == nullptr) return;
+  if (page != page_) {
+    page_ = page;
+    seen_ = 0;  // another file counts its own generations
+  }
+  hwclock::ClockState state;
+  std::uint64_t generation = 0;
+  if (!page->clock.read(state, generation)) return;  // a write in progress: the next burst comes soon
+  seen_ = generation;
+  if (!hwclock::is_valid(state))
+    return;  // what we have grows old honestly; what we do not understand does not
+  state_ = state;
+  has_state_ = true;
+}
+
+nts::ClockReading ServedClock::reading(std::uint64_t tsc) const noexcept {
+  nts::ClockReading reading;
+  if (!has_state_) return reading;  // the default says unsynchronised, INIT
+
+  const bool is_believable = hwclock::is_believable(state_, tsc);
+  reading.precision = static_cast<std::int8_t>(state_.precision);
+  const nts::NtpTime now = at(tsc);
+  reading.reference = {state_.reference_ntp};
+  if (difference(now, reading.reference) < 0) reading.reference = now;
+  if (!is_believable || state_.leap == leap_unsynchronised || state_.stratum == 0) {
+    reading.reference_id = why_unsynchronised(state_, is_believable);
+    return reading;
+  }
+  reading.leap = static_cast<std::uint8_t>(state_.leap);
+  reading.stratum = static_cast<std::uint8_t>(state_.stratum);
+  reading.root_delay = nts::short_from_ns_rounded_up(static_cast<std::int64_t>(state_.root_delay_ns));
+  reading.root_dispersion =
+      nts::short_from_ns_rounded_up(static_cast<std::int64_t>(hwclock::dispersion_ns_at(state_, tsc)));
+  reading.reference_id = state_.reference_id;
+  return reading;
+}
+
+}  // namespace dataplane
