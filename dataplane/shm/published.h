@@ -14,6 +14,8 @@
 #include <cstring>
 #include <type_traits>
 
+#include "nts/secret.h"
+
 namespace shm {
 
 template <class T>
@@ -52,10 +54,14 @@ class Published {
     std::array<std::uint64_t, words> copy;
     for (std::size_t i = 0; i < words; ++i) copy[i] = words_[i].load(std::memory_order_relaxed);
     std::atomic_thread_fence(std::memory_order_acquire);
-    if (generation_.load(std::memory_order_relaxed) != before) return false;
-    std::memcpy(static_cast<void*>(&value), copy.data(), sizeof value);
-    seen = before;
-    return true;
+    const bool is_whole = generation_.load(std::memory_order_relaxed) == before;
+    if (is_whole) {
+      std::memcpy(static_cast<void*>(&value), copy.data(), sizeof value);
+      seen = before;
+    }
+    // The value may be a key ring: no second copy of it stays behind on the stack.
+    nts::wipe({reinterpret_cast<std::uint8_t*>(copy.data()), sizeof copy});
+    return is_whole;
   }
 
  private:

@@ -24,7 +24,8 @@ class SegmentError : public std::runtime_error {
 
 [[nodiscard]] std::filesystem::path page_path(const std::filesystem::path& directory, PageKind kind);
 
-// A mapped page. Unmaps itself.
+// A mapped page. Unmaps itself. A writer also holds a lock on its sub-directory, so that a second writer is
+// refused for as long as the first lives, whatever became of the file between them.
 template <class Page>
 class Segment {
  public:
@@ -36,7 +37,8 @@ class Segment {
   [[nodiscard]] Page& operator*() const noexcept { return *page_; }
 
   // Writer: opens the file if a valid one is there (goes on with its content), else makes a new one beside it
-  // and swaps it in by rename. `group` may read the keys page. Throws SegmentError.
+  // and swaps it in by rename. `group` may read the keys page; for the others it is ignored. A keys page is
+  // locked into memory and kept out of core dumps. Throws SegmentError.
   [[nodiscard]] static Segment open_writable(const std::filesystem::path& directory, gid_t group);
 
   // Reader: validates type, owner (`writer`), mode, size, magic, layout version and kind. Throws
@@ -44,8 +46,9 @@ class Segment {
   [[nodiscard]] static Segment attach(const std::filesystem::path& directory, uid_t writer);
 
  private:
-  explicit Segment(Page* page) noexcept : page_(page) {}
+  Segment(Page* page, int lock) noexcept : page_(page), lock_(lock) {}
   Page* page_ = nullptr;
+  int lock_ = -1;  // descriptor of the locked sub-directory; readers have none
 };
 
 // Throws SegmentError unless `directory` is on a tmpfs.

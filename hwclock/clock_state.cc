@@ -1,0 +1,42 @@
+#include "hwclock/clock_state.h"
+
+namespace hwclock {
+namespace {
+
+// A restored snapshot puts the TSC back by minutes or more; cores of one machine differ by far less than
+// this.
+constexpr std::uint64_t jump_back_s = 1;
+
+}  // namespace
+
+bool is_valid(const ClockState& state) noexcept {
+  if (state.mult == 0 || state.tsc_hz < 1'000'000 || state.leap > 3 || state.stratum > 15) return false;
+  if (static_cast<std::uint32_t>(state.state) > static_cast<std::uint32_t>(State::local)) return false;
+  if (static_cast<std::uint32_t>(state.source) > static_cast<std::uint32_t>(Source::upstream)) return false;
+  if (state.precision < -63 || state.precision > 6) return false;
+  if (state.leap != 3 && state.stratum == 0) return false;  // a synchronised clock has a stratum
+  // The rate must be the TSC's, within a tenth: mult * tsc_hz is 2^32 units a second, times 2^60.
+  const auto units_per_s = static_cast<long double>(state.mult) * static_cast<long double>(state.tsc_hz);
+  const long double expected = 0x1p92L;
+  if (units_per_s < 0.9L * expected || units_per_s > 1.1L * expected) return false;
+  return state.source_name[sizeof state.source_name - 1] == '\0';
+}
+
+std::uint64_t dispersion_ns_at(const ClockState& state, std::uint64_t tsc) noexcept {
+  const auto ticks = static_cast<std::int64_t>(tsc - state.tsc0);
+  if (ticks <= 0) return state.dispersion0_ns;
+  // elapsed * rate: ticks / hz seconds at rate ppb is ticks * rate / hz nanoseconds, rounded up.
+  const auto grown = (static_cast<Int128>(ticks) * static_cast<Int128>(state.dispersion_rate_ppb) +
+                      static_cast<Int128>(state.tsc_hz) - 1) /
+                     static_cast<Int128>(state.tsc_hz);
+  constexpr auto most = static_cast<Int128>(INT64_MAX);
+  const Int128 total = static_cast<Int128>(state.dispersion0_ns) + grown;
+  return static_cast<std::uint64_t>(total > most ? most : total);
+}
+
+bool is_believable(const ClockState& state, std::uint64_t tsc) noexcept {
+  if (static_cast<std::int64_t>(tsc - state.valid_until) > 0) return false;
+  return static_cast<std::int64_t>(state.tsc0 - tsc) <= static_cast<std::int64_t>(jump_back_s * state.tsc_hz);
+}
+
+}  // namespace hwclock

@@ -1,0 +1,168 @@
+#include "dataplane/shm/segment.h"
+
+#include <cerrno>
+#include <fcntl.h>
+#include <functional>
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+namespace {
+
+namespace fs = std::filesystem;
+using shm::ClockPage;
+using shm::KeysPage;
+using shm::Segment;
+using shm::SegmentError;
+
+class SegmentTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    char name[] = "/dev/shm/noonmark-segment-XXXXXX";
+    ASSERT_NE(::mkdtemp(name), nullptr);
+    directory_ = name;
+    for (const char* role : {"keeper", "clock", "admin", "dataplane"})
+      fs::create_directory(directory_ / role);
+    fs::permissions(directory_, fs::perms(0755));
+  }
+  void TearDown() override { fs::remove_all(directory_); }
+
+  fs::path clock_path() const { return shm::page_path(directory_, shm::PageKind::clock); }
+  std::string refusal() const {
+    try {
+      (void)Segment<ClockPage>::attach(directory_, ::geteuid());
+      return "";
+    } catch (const SegmentError& error) {
+      return error.what();
+    }
+  }
+
+  fs::path directory_;
+};
+
+TEST_F(SegmentTest, AReaderSeesWhatTheWriterPublishes) {
+  auto writer = Segment<ClockPage>::open_writable(directory_, ::getegid());
+  auto reader = Segment<ClockPage>::attach(directory_, ::geteuid());
+  hwclock::ClockState state{};
+  std::uint64_t seen = 0;
+  EXPECT_FALSE(reader->clock.read(state, seen));
+  state.ntp0 = 12345;
+  writer->clock.publish(state);
+  hwclock::ClockState got{};
+  ASSERT_TRUE(reader->clock.read(got, seen));
+  EXPECT_EQ(got.ntp0, 12345U);
+}
+
+TEST_F(SegmentTest, G07_ASecondWriterIsRefusedAndAThirdAfterTheFirstIsGoneIsNot) {
+  {
+    auto writer = Segment<ClockPage>::open_writable(directory_, ::getegid());
+    EXPECT_THROW((void)Segment<ClockPage>::open_writable(directory_, ::getegid()), SegmentError);
+  }
+  EXPECT_NO_THROW((void)Segment<ClockPage>::open_writable(directory_, ::getegid()));
+}
+
+TEST_F(SegmentTest, G08_ARestartedWriterGoesOnWithTheSameFile) {
+  struct stat before {};
+  struct stat after {};
+  {
+    auto writer = Segment<ClockPage>::open_writable(directory_, ::getegid());
+    hwclock::ClockState state{};
+    state.ntp0 = 777;
+    writer->clock.publish(state);
+    ASSERT_EQ(::stat(clock_path().c_str(), &before), 0);
+  }
+  auto writer = Segment<ClockPage>::open_writable(directory_, ::getegid());
+  ASSERT_EQ(::stat(clock_path().c_str(), &after), 0);
+  EXPECT_EQ(before.st_ino, after.st_ino);
+  hwclock::ClockState state{};
+  std::uint64_t seen = 0;
+  ASSERT_TRUE(writer->clock.read(state, seen));
+  EXPECT_EQ(state.ntp0, 777U);
+}
+
+TEST_F(SegmentTest, G01_G08_AFileWithAnyWrongHeaderFieldIsRefusedByReadersAndReplacedByItsWriter) {
+  const std::vector<std::pair<std::string, std::function<void(shm::PageHeader&)>>> faults = {
+      {"magic", [](auto& header) { header.magic ^= 1; }},
+      {"layout version", [](auto& header) { header.layout_version += 1; }},
+      {"kind", [](auto& header) { header.kind = shm::PageKind::keys; }},
+      {"size", [](auto& header) { header.bytes -= 8; }}};
+  for (const auto& [name, breaks] : faults) {
+    SCOPED_TRACE(name);
+    struct stat before {};
+    {
+      auto writer = Segment<ClockPage>::open_writable(directory_, ::getegid());
+      breaks(writer->header);
+      ASSERT_EQ(::stat(clock_path().c_str(), &before), 0);
+    }
+    EXPECT_NE(refusal().find(name), std::string::npos) << refusal();
+    auto writer = Segment<ClockPage>::open_writable(directory_, ::getegid());
+    struct stat after {};
+    ASSERT_EQ(::stat(clock_path().c_str(), &after), 0);
+    EXPECT_NE(before.st_ino, after.st_ino) << "a new file, swapped by rename";
+    EXPECT_EQ(refusal(), "");
+  }
+}
+
+TEST_F(SegmentTest, G08_AFileOfTheWrongTypeSizeOrModeIsRefused) {
+  { auto writer = Segment<ClockPage>::open_writable(directory_, ::getegid()); }
+  ASSERT_EQ(::chmod(clock_path().c_str(), 0666), 0);
+  EXPECT_NE(refusal().find("mode"), std::string::npos) << refusal();
+  ASSERT_EQ(::chmod(clock_path().c_str(), 0644), 0);
+  ASSERT_EQ(::truncate(clock_path().c_str(), 4096), 0);
+  EXPECT_NE(refusal().find("size"), std::string::npos) << refusal();
+  ASSERT_EQ(::unlink(clock_path().c_str()), 0);
+  EXPECT_NE(refusal().find("is its writer running"), std::string::npos) << refusal();
+  ASSERT_EQ(::mkfifo(clock_path().c_str(), 0644), 0);
+  EXPECT_NE(refusal().find("regular file"), std::string::npos) << refusal();
+  ASSERT_EQ(::unlink(clock_path().c_str()), 0);
+  ASSERT_EQ(::symlink("/etc/passwd", clock_path().c_str()), 0);
+  EXPECT_NE(refusal(), "");
+}
+
+TEST_F(SegmentTest, AFileOfAnotherOwnerIsRefused) {
+  auto writer = Segment<ClockPage>::open_writable(directory_, ::getegid());
+  EXPECT_THROW((void)Segment<ClockPage>::attach(directory_, ::geteuid() + 1), SegmentError);
+}
+
+TEST_F(SegmentTest, TheKeysPageIsReadableByItsGroupOnly) {
+  auto writer = Segment<KeysPage>::open_writable(directory_, ::getegid());
+  struct stat status {};
+  ASSERT_EQ(::stat(shm::page_path(directory_, shm::PageKind::keys).c_str(), &status), 0);
+  EXPECT_EQ(status.st_mode & 07777, 0640U);
+  EXPECT_NO_THROW((void)Segment<KeysPage>::attach(directory_, ::geteuid()));
+}
+
+TEST_F(SegmentTest, G06_NoOtherUidCanOpenAPageForWritingOrCutIt) {
+  if (::geteuid() != 0) GTEST_SKIP() << "needs root to become another uid";
+  auto writer = Segment<ClockPage>::open_writable(directory_, ::getegid());
+  const pid_t child = ::fork();
+  if (child == 0) {
+    const bool is_denied = ::setgid(62199) == 0 && ::setuid(62199) == 0 &&
+                           ::open(clock_path().c_str(), O_RDWR) < 0 && errno == EACCES &&
+                           ::truncate(clock_path().c_str(), 0) < 0 && errno == EACCES &&
+                           ::unlink(clock_path().c_str()) < 0 && ::open(clock_path().c_str(), O_RDONLY) >= 0;
+    ::_exit(is_denied ? 0 : 1);
+  }
+  int status = 0;
+  ASSERT_EQ(::waitpid(child, &status, 0), child);
+  EXPECT_EQ(status, 0);
+}
+
+TEST_F(SegmentTest, ADirectoryThatIsNotTmpfsIsRefused) {
+  char name[] = "/var/tmp/noonmark-segment-XXXXXX";
+  ASSERT_NE(::mkdtemp(name), nullptr);
+  struct Cleanup {
+    fs::path path;
+    ~Cleanup() { fs::remove_all(path); }
+  } cleanup{name};
+  fs::create_directory(cleanup.path / "clock");
+  try {
+    shm::require_tmpfs(cleanup.path);
+    GTEST_SKIP() << "/var/tmp is a tmpfs here";
+  } catch (const SegmentError&) {
+  }
+  EXPECT_THROW((void)Segment<ClockPage>::open_writable(cleanup.path, ::getegid()), SegmentError);
+}
+
+}  // namespace
