@@ -4,7 +4,7 @@
 #include <rte_pause.h>
 #include <rte_prefetch.h>
 
-#include "nts/check.h"
+#include "nts/answer.h"
 
 namespace dataplane {
 namespace {
@@ -138,7 +138,10 @@ void Worker::transmit(const Queue& queue) noexcept {
   for (std::uint16_t i = 0; i < sent; ++i) {
     const nts::Request& request = batch_.request[answer_row_[i]];
     counters_.count(request.verdict);
-    if (request.verdict == nts::Verdict::answer_nts) counters_.cookies_issued += request.cookies_wanted;
+    if (request.verdict == nts::Verdict::answer_nts) {
+      // As many as fitted: the plan depends on nothing that has changed since it was made.
+      counters_.cookies_issued += nts::plan_nts_answer(request, batch_.packet_bytes[answer_row_[i]]).cookies;
+    }
   }
   for (std::uint16_t i = sent; i < answer_count_; ++i) {
     counters_.sent_octets -= answer_mbuf_[i]->pkt_len;
