@@ -1,0 +1,289 @@
+// Every tier this CPU runs, against RFC 5297, Wycheproof, nettle and the other tiers.
+#include "nts/siv/siv.h"
+
+#include <algorithm>
+#include <fstream>
+#include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
+#include <random>
+
+#include "tests/support/nettle_kernels.h"
+#include "tests/support/packet_builder.h"
+
+namespace {
+
+using nts::siv::Job;
+using nts::siv::Kernels;
+using nts::siv::KeyTable;
+using nts::siv::RingKeySchedule;
+using tests::Octets;
+
+Octets from_hex(const std::string& hex) {
+  Octets octets;
+  for (std::size_t i = 0; i + 1 < hex.size(); i += 2) {
+    octets.push_back(static_cast<std::uint8_t>(std::stoi(hex.substr(i, 2), nullptr, 16)));
+  }
+  return octets;
+}
+
+// Owns what a job points to; one spare octet, so that an empty vector still has an address.
+struct Message {
+  Octets key, associated_data, nonce, plaintext, sealed;
+
+  Job job() {
+    plaintext.resize(plaintext.size() + 1);
+    plaintext.resize(plaintext.size() - 1);
+    return {.associated_data = associated_data.data(),
+            .nonce = nonce.data(),
+            .plaintext = plaintext.data(),
+            .sealed = sealed.data(),
+            .associated_data_bytes = static_cast<std::uint32_t>(associated_data.size()),
+            .nonce_bytes = static_cast<std::uint32_t>(nonce.size()),
+            .plaintext_bytes = static_cast<std::uint32_t>(plaintext.size()),
+            .authentic = 7};
+  }
+};
+
+class Siv : public testing::TestWithParam<const Kernels*> {
+ protected:
+  void SetUp() override {
+    if (GetParam()->cpu_can_run() == 0) GTEST_SKIP() << "this CPU lacks " << GetParam()->instruction_sets;
+  }
+
+  // Opens `message` alone, under a table key. Returns whether it was authentic; the plaintext is in place.
+  static bool open(Message& message) {
+    message.plaintext.assign(message.sealed.size() - 16, 0xaa);
+    Job job = message.job();
+    const std::uint8_t* key = message.key.data();
+    KeyTable table;
+    GetParam()->expand_keys(&key, 1, &table);
+    GetParam()->open(&table, &job, 1);
+    EXPECT_LE(job.authentic, 1U);
+    return job.authentic == 1;
+  }
+  static Octets seal(Message message) {
+    message.sealed.assign(message.plaintext.size() + 16, 0);
+    Job job = message.job();
+    const std::uint8_t* key = message.key.data();
+    KeyTable table;
+    GetParam()->expand_keys(&key, 1, &table);
+    GetParam()->seal(&table, &job, 1);
+    return message.sealed;
+  }
+
+  // All vectors of a Wycheproof file whose keys are ours. Returns how many were tried.
+  static int run_wycheproof(const std::string& file) {
+    std::ifstream in(std::string(NOONMARK_VECTORS) + "/wycheproof/" + file);
+    const auto all = nlohmann::json::parse(in);
+    int tried = 0;
+    for (const auto& group : all["testGroups"]) {
+      if (group["keySize"] != 256) continue;
+      for (const auto& test : group["tests"]) {
+        ++tried;
+        SCOPED_TRACE(test["tcId"].dump() + " " + test["comment"].get<std::string>());
+        Message message;
+        message.key = from_hex(test["key"]);
+        message.associated_data = from_hex(test["aad"]);
+        if (test.contains("iv")) message.nonce = from_hex(test["iv"]);
+        const Octets expected = from_hex(test["msg"]);
+        // With a nonce the file keeps the tag apart and behind; SIV puts it in front.
+        message.sealed = test.contains("tag") ? from_hex(test["tag"]) : Octets{};
+        const Octets rest = from_hex(test["ct"]);
+        message.sealed.insert(message.sealed.end(), rest.begin(), rest.end());
+        const bool is_valid = test["result"] != "invalid";
+        EXPECT_EQ(open(message), is_valid);
+        EXPECT_EQ(message.plaintext, is_valid ? expected : Octets(message.plaintext.size(), 0));
+        if (!is_valid) continue;
+        message.plaintext = expected;
+        EXPECT_EQ(seal(message), message.sealed);
+      }
+    }
+    return tried;
+  }
+};
+
+INSTANTIATE_TEST_SUITE_P(Tiers, Siv,
+                         testing::ValuesIn(nts::siv::all_tiers().begin(), nts::siv::all_tiers().end()),
+                         [](const auto& parameter) { return std::string(parameter.param->name); });
+
+TEST_P(Siv, K05_Rfc5297AppendixA1) {
+  Message message;
+  message.key = from_hex("fffefdfcfbfaf9f8f7f6f5f4f3f2f1f0f0f1f2f3f4f5f6f7f8f9fafbfcfdfeff");
+  message.associated_data = from_hex("101112131415161718191a1b1c1d1e1f2021222324252627");
+  message.plaintext = from_hex("112233445566778899aabbccddee");
+  EXPECT_EQ(seal(message), from_hex("85632d07c6e8f37f950acd320a2ecc9340c02b9690c4dc04daef7f6afe5c"));
+}
+
+TEST_P(Siv, K01_WycheproofAeadVectorsWith256BitKeys) {
+  EXPECT_EQ(run_wycheproof("aead_aes_siv_cmac_test.json"), 300);
+}
+
+TEST_P(Siv, K02_WycheproofDeterministicVectorsWith256BitKeys) {
+  EXPECT_GT(run_wycheproof("aes_siv_cmac_test.json"), 100);
+}
+
+TEST_P(Siv, K07_TheSelfTestAcceptsTheTierAndRefusesItWithOneBitWrong) {
+  EXPECT_TRUE(nts::siv::gives_known_answers(*GetParam()));
+  static const Kernels* real;
+  real = GetParam();
+  Kernels wrong_seal = *real;
+  wrong_seal.seal = [](const KeyTable* table, Job* jobs, std::uint32_t count) {
+    real->seal(table, jobs, count);
+    jobs[count - 1].sealed[3] ^= 1;
+  };
+  EXPECT_FALSE(nts::siv::gives_known_answers(wrong_seal));
+  Kernels accepts_all = *real;
+  accepts_all.open = [](const KeyTable* table, Job* jobs, std::uint32_t count) {
+    real->open(table, jobs, count);
+    for (std::uint32_t i = 0; i < count; ++i) jobs[i].authentic = 1;
+  };
+  EXPECT_FALSE(nts::siv::gives_known_answers(accepts_all));
+  Kernels wrong_ring = *real;
+  wrong_ring.expand_ring_key = [](const std::uint8_t* key, RingKeySchedule* schedule) {
+    real->expand_ring_key(key, schedule);
+    schedule->bytes[17] ^= 0x80;
+  };
+  EXPECT_FALSE(nts::siv::gives_known_answers(wrong_ring));
+}
+
+TEST_P(Siv, C13_WithAnEmptyPlaintextOnlyTheRightTagIsAuthentic) {
+  Message message;
+  message.key = from_hex("fffefdfcfbfaf9f8f7f6f5f4f3f2f1f0f0f1f2f3f4f5f6f7f8f9fafbfcfdfeff");
+  message.associated_data = Octets(188, 0x42);
+  message.nonce = Octets(16, 0x17);
+  message.sealed = tests::nettle_seal(message.key, message.associated_data, message.nonce, {});
+  EXPECT_TRUE(open(message));
+  const Octets good = message.sealed;
+  for (const std::uint8_t fill : {std::uint8_t{0}, std::uint8_t{0xff}}) {
+    message.sealed.assign(16, fill);
+    EXPECT_FALSE(open(message));
+  }
+  for (std::size_t bit = 0; bit < 128; ++bit) {
+    message.sealed = good;
+    message.sealed[bit / 8] ^= static_cast<std::uint8_t>(1 << bit % 8);
+    EXPECT_FALSE(open(message)) << bit;
+  }
+  message.sealed = good;
+  for (Octets* part : {&message.associated_data, &message.nonce}) {
+    for (std::uint8_t& octet : *part) {
+      octet ^= 0x20;
+      EXPECT_FALSE(open(message));
+      octet ^= 0x20;
+    }
+  }
+  EXPECT_TRUE(open(message));
+}
+
+// Random messages of unequal shapes in one call, at every fill, sealed and opened, with some tags broken.
+TEST_P(Siv, K06_K08_AgreesWithNettleForEveryShapeAtEveryFill) {
+  const Kernels& tier = *GetParam();
+  const Kernels& oracle = tests::nettle_kernels();
+  std::mt19937 random(4711);
+  const auto octets = [&](std::size_t bytes) {
+    Octets out(bytes);
+    for (std::uint8_t& octet : out) octet = static_cast<std::uint8_t>(random());
+    return out;
+  };
+  const auto length = [&]() -> std::size_t {
+    switch (random() % 4) {
+      case 0:
+        return random() % 4 * 16;
+      case 1:
+        return random() % 40;
+      case 2:
+        return random() % 260;
+      default:
+        return random() % 8 == 0 ? random() % 2000 : 64;
+    }
+  };
+  for (int round = 0; round < 6; ++round) {
+    for (std::uint32_t fill = 1; fill <= nts::siv::key_table_keys_max; ++fill) {
+      std::vector<Message> ours(fill);
+      for (Message& m : ours) {
+        m = {octets(32),
+             octets(length()),
+             octets(random() % 5 == 0 ? 1 + random() % 40 : 16),
+             octets(length()),
+             {}};
+        m.sealed.assign(m.plaintext.size() + 16, 0);
+        m.associated_data.reserve(1), m.nonce.reserve(1), m.plaintext.reserve(1);
+      }
+      std::vector<Message> theirs = ours;
+      const auto run = [&](const Kernels& kernels, std::vector<Message>& messages, bool with_ring,
+                           bool is_open) {
+        std::vector<Job> jobs;
+        std::vector<const std::uint8_t*> keys;
+        std::vector<RingKeySchedule> schedules(messages.size());
+        std::vector<const RingKeySchedule*> schedule_of;
+        for (std::size_t i = 0; i < messages.size(); ++i) {
+          jobs.push_back(messages[i].job());
+          keys.push_back(messages[i].key.data());
+          if (with_ring) kernels.expand_ring_key(keys[i], &schedules[i]);
+          schedule_of.push_back(&schedules[i]);
+        }
+        KeyTable table;
+        kernels.expand_keys(keys.data(), fill, &table);
+        if (is_open && with_ring) kernels.open_with_ring_keys(schedule_of.data(), jobs.data(), fill);
+        if (is_open && !with_ring) kernels.open(&table, jobs.data(), fill);
+        if (!is_open && with_ring) {
+          for (std::uint32_t i = 0; i < fill; ++i) kernels.seal_with_ring_key(schedule_of[i], &jobs[i], 1);
+        }
+        if (!is_open && !with_ring) kernels.seal(&table, jobs.data(), fill);
+        return jobs;
+      };
+      const bool with_ring = round % 2 == 1;
+      run(tier, ours, with_ring, false);
+      run(oracle, theirs, with_ring, false);
+      for (std::uint32_t i = 0; i < fill; ++i)
+        ASSERT_EQ(ours[i].sealed, theirs[i].sealed) << fill << " " << i;
+      for (std::uint32_t i = 0; i < fill; ++i) {
+        if (random() % 3 == 0) ours[i].sealed[random() % ours[i].sealed.size()] ^= 4;
+        theirs[i].sealed = ours[i].sealed;
+        std::fill(ours[i].plaintext.begin(), ours[i].plaintext.end(), std::uint8_t{0x99});
+      }
+      const auto our_jobs = run(tier, ours, with_ring, true);
+      const auto their_jobs = run(oracle, theirs, with_ring, true);
+      for (std::uint32_t i = 0; i < fill; ++i) {
+        ASSERT_EQ(our_jobs[i].authentic, their_jobs[i].authentic) << fill << " " << i;
+        ASSERT_EQ(ours[i].plaintext, theirs[i].plaintext) << fill << " " << i;
+      }
+    }
+  }
+}
+
+TEST_P(Siv, WorksInPlaceWhenThePlaintextStandsBehindTheTag) {
+  const Kernels& tier = *GetParam();
+  for (const std::uint32_t bytes : {0U, 1U, 15U, 16U, 17U, 31U, 32U, 104U, 832U}) {
+    Message message{Octets(32, 5), Octets(84, 6), Octets(16, 7), Octets(bytes, 8), {}};
+    const Octets expected =
+        tests::nettle_seal(message.key, message.associated_data, message.nonce, message.plaintext);
+    Octets buffer(16 + bytes, 8);
+    Job job = message.job();
+    job.plaintext = buffer.data() + 16;
+    job.sealed = buffer.data();
+    const std::uint8_t* key = message.key.data();
+    KeyTable table;
+    tier.expand_keys(&key, 1, &table);
+    tier.seal(&table, &job, 1);
+    EXPECT_EQ(buffer, expected) << bytes;
+    tier.open(&table, &job, 1);
+    EXPECT_EQ(job.authentic, 1U);
+    EXPECT_TRUE(std::all_of(buffer.begin() + 16, buffer.end(), [](std::uint8_t o) { return o == 8; }));
+  }
+}
+
+TEST(ChooseTier, TakesTheFirstThatRunsAndHonoursAForcedOne) {
+  const Kernels* best = nts::siv::choose_tier();
+  ASSERT_NE(best, nullptr);
+  for (const Kernels* tier : nts::siv::all_tiers()) {
+    if (tier->cpu_can_run() == 0) {
+      EXPECT_EQ(nts::siv::choose_tier(tier->name), nullptr);
+      continue;
+    }
+    EXPECT_EQ(nts::siv::choose_tier(tier->name), tier);
+  }
+  EXPECT_EQ(nts::siv::choose_tier("doesnotexist"), nullptr);
+  EXPECT_STREQ(nts::siv::all_tiers().back()->name, "portable_x4") << "the last runs on any CPU";
+}
+
+}  // namespace
