@@ -11,8 +11,9 @@ namespace tests {
 std::string eal_trouble = "EAL was not started by this test program";
 
 const dataplane::BufferPool& shared_buffers() {
-  static const dataplane::BufferPool buffers("tests", 1);
-  return buffers;
+  // Never freed: EAL, which owns the memory, ends before static objects would.
+  static const auto* buffers = new dataplane::BufferPool("tests", 1);
+  return *buffers;
 }
 
 RingPort::RingPort(unsigned transmit_frames) {
