@@ -10,7 +10,7 @@ namespace {
 
 using shm::FrameVerdict;
 
-constexpr std::size_t mac_bytes = 6;
+constexpr std::size_t mac_bytes = MacAddress::bytes;
 constexpr std::size_t ethernet_bytes = 14;
 constexpr std::size_t tag_bytes = 4;
 constexpr std::size_t ipv4_bytes = 20;
@@ -56,17 +56,8 @@ bool is_ipv6_extension(std::uint8_t next_header) noexcept {
   }
 }
 
-bool is_good_source_mac(const std::uint8_t* source, const MacAddress& our_mac) noexcept {
-  const bool is_group = (source[0] & 1) != 0;
-  static constexpr MacAddress zero{};
-  return !is_group && std::memcmp(source, zero.data(), mac_bytes) != 0 &&
-         std::memcmp(source, our_mac.data(), mac_bytes) != 0;
-}
-
-Envelope dropped(FrameVerdict verdict) noexcept {
-  Envelope envelope;
-  envelope.verdict = verdict;
-  return envelope;
+bool is_good_source_mac(MacAddress source, MacAddress ours) noexcept {
+  return !source.is_group() && !source.is_zero() && !(source == ours);
 }
 
 // The IP header as both families present it to UDP.
@@ -78,7 +69,8 @@ struct IpPacket {
   std::uint64_t pseudo_sum = 0;     // addresses and protocol; the UDP length is still to come
 };
 
-IpPacket read_ipv4(const std::uint8_t* ip, std::size_t bytes, const Local& local) noexcept {
+[[gnu::always_inline]] inline IpPacket read_ipv4(const std::uint8_t* ip, std::size_t bytes,
+                                                 const Local& local) noexcept {
   IpPacket packet;
   if (bytes < ipv4_bytes) {
     packet.verdict = FrameVerdict::drop_truncated;
@@ -99,7 +91,7 @@ IpPacket read_ipv4(const std::uint8_t* ip, std::size_t bytes, const Local& local
     packet.verdict = FrameVerdict::drop_truncated;
     return packet;
   }
-  const std::uint64_t address_sum = sum_word(ip + 12) + sum_word(ip + 16);
+  const std::uint64_t address_sum = sum_word(ip + 12) + sum_word(ip + 16);  // no carry out of 64 bits
   if (!is_right_checksum(sum_word(ip) + sum_word(ip + 4) + sum_word(ip + 8) + address_sum)) {
     packet.verdict = FrameVerdict::drop_ipv4_checksum;
     return packet;
@@ -152,115 +144,146 @@ IpPacket read_ipv6(const std::uint8_t* ip, std::size_t bytes, const Local& local
   packet.is_udp_to_us = true;
   packet.may_answer = local.addresses.may_answer_ipv6(ip + 8, ip + 24);
   packet.payload_bytes = payload_bytes;
-  packet.pseudo_sum = sum_octets(ip + 8, 32) + sum_of_value(protocol_udp);
+  packet.pseudo_sum = plus(sum_octets(ip + 8, 32), sum_of_value(protocol_udp));
   return packet;
 }
 
-bool is_good_udp_checksum(const std::uint8_t* udp, std::uint16_t bytes, const IpPacket& packet, bool is_ipv6,
-                          ReceivedChecksum received) noexcept {
+[[gnu::always_inline]] inline bool is_good_udp_checksum(const std::uint8_t* udp, std::uint16_t bytes,
+                                                        const IpPacket& packet, bool is_ipv6,
+                                                        ReceivedChecksum received) noexcept {
   std::uint16_t stored;
   std::memcpy(&stored, udp + 6, sizeof stored);
   if (stored == 0) return !is_ipv6;  // "not computed": legal over IPv4 only (RFC 8200 section 8.1)
   if (received == ReceivedChecksum::good) return true;
   if (received == ReceivedChecksum::bad) return false;
-  const std::uint64_t pseudo_sum = packet.pseudo_sum + sum_of_value(bytes);
-  if (is_right_checksum(pseudo_sum + sum_octets(udp, bytes))) return true;
+  const std::uint64_t pseudo_sum = plus(packet.pseudo_sum, sum_of_value(bytes));
+  if (is_right_checksum(plus(pseudo_sum, sum_octets(udp, bytes)))) return true;
   return received == ReceivedChecksum::unknown_or_unfinished && stored == fold(pseudo_sum);
+}
+
+// The UDP datagram of `packet` at `udp_offset`: fills the envelope of a request, or returns why it is none.
+[[gnu::always_inline]] inline bool read_udp(const std::uint8_t* frame, const IpPacket& packet,
+                                            std::size_t ip_offset, bool is_ipv6, const Local& local,
+                                            MacAddress our_mac, ReceivedChecksum received_checksum,
+                                            Envelope& envelope) noexcept {
+  const auto refuse = [&](FrameVerdict why) {
+    envelope.verdict = why;
+    return false;
+  };
+  if (!packet.is_udp_to_us) return refuse(packet.verdict);
+  if (packet.payload_bytes < udp_bytes) return refuse(FrameVerdict::drop_udp_length);
+  const std::size_t udp_offset = ip_offset + (is_ipv6 ? ipv6_bytes : ipv4_bytes);
+  const std::uint8_t* udp = frame + udp_offset;
+  if (load16(udp + 2) != local.ntp_port) return refuse(FrameVerdict::pass_other);
+
+  // From here on somebody asks us for the time: each refusal says why.
+  const MacAddress destination = MacAddress::load_from_eight(frame);
+  const MacAddress source = MacAddress::load_from_eight(frame + mac_bytes);
+  if (!(destination == our_mac) || !is_good_source_mac(source, our_mac)) {
+    return refuse(FrameVerdict::drop_mac);
+  }
+  if (!packet.may_answer) return refuse(FrameVerdict::drop_source_address);
+  if (load16(udp) == 0) return refuse(FrameVerdict::drop_source_port);
+  const std::uint16_t length = load16(udp + 4);
+  if (length < udp_bytes || length > packet.payload_bytes) return refuse(FrameVerdict::drop_udp_length);
+  if (length > udp_bytes + request_bytes_max) return refuse(FrameVerdict::drop_too_long);
+  if (!is_good_udp_checksum(udp, length, packet, is_ipv6, received_checksum)) {
+    return refuse(FrameVerdict::drop_udp_checksum);
+  }
+
+  envelope.payload_offset = static_cast<std::uint16_t>(udp_offset + udp_bytes);
+  envelope.payload_bytes = static_cast<std::uint16_t>(length - udp_bytes);
+  envelope.ip_offset = static_cast<std::uint8_t>(ip_offset);
+  envelope.is_ipv6 = is_ipv6;
+  return true;
+}
+
+// Everything but IPv4 without a tag, which stays lean by it.
+[[gnu::noinline]] bool read_rarer_frame(std::span<const std::uint8_t> frame, const Local& local,
+                                        MacAddress our_mac, ReceivedChecksum received_checksum,
+                                        Envelope& envelope) noexcept {
+  const auto refuse = [&](FrameVerdict why) {
+    envelope.verdict = why;
+    return false;
+  };
+  if (frame.size() < ethernet_bytes) return refuse(FrameVerdict::drop_truncated);
+  std::size_t ip_offset = ethernet_bytes;
+  std::uint16_t ethertype = load16(frame.data() + 2 * mac_bytes);
+  if (ethertype == ethertype_vlan) {
+    if (frame.size() < ethernet_bytes + tag_bytes) return refuse(FrameVerdict::drop_vlan);
+    ip_offset += tag_bytes;
+    ethertype = load16(frame.data() + ip_offset - 2);
+    if (ethertype == ethertype_vlan) return refuse(FrameVerdict::drop_vlan);
+  }
+  if (ethertype == ethertype_service_vlan) return refuse(FrameVerdict::drop_vlan);
+
+  const std::uint8_t* ip = frame.data() + ip_offset;
+  const std::size_t ip_bytes = frame.size() - ip_offset;
+  const bool is_ipv6 = ethertype == ethertype_ipv6;
+  IpPacket packet;
+  if (ethertype == ethertype_ipv4) packet = read_ipv4(ip, ip_bytes, local);
+  if (is_ipv6) packet = read_ipv6(ip, ip_bytes, local);
+  return read_udp(frame.data(), packet, ip_offset, is_ipv6, local, our_mac, received_checksum, envelope);
 }
 
 }  // namespace
 
-Envelope unwrap(std::span<const std::uint8_t> frame, const Local& local, const MacAddress& our_mac,
-                ReceivedChecksum received_checksum) noexcept {
-  if (frame.size() < ethernet_bytes) return dropped(FrameVerdict::drop_truncated);
-  Envelope envelope;
-  std::size_t ip_offset = ethernet_bytes;
-  std::uint16_t ethertype = load16(frame.data() + 2 * mac_bytes);
-  if (ethertype == ethertype_vlan) {
-    if (frame.size() < ethernet_bytes + tag_bytes) return dropped(FrameVerdict::drop_vlan);
-    ip_offset += tag_bytes;
-    ethertype = load16(frame.data() + ip_offset - 2);
-    if (ethertype == ethertype_vlan) return dropped(FrameVerdict::drop_vlan);
+void unwrap(std::span<const std::uint8_t> frame, const Local& local, MacAddress our_mac,
+            ReceivedChecksum received_checksum, Envelope& envelope) noexcept {
+  const bool is_common =
+      frame.size() >= ethernet_bytes && load16(frame.data() + 2 * mac_bytes) == ethertype_ipv4;
+  if (!is_common) [[unlikely]] {
+    envelope.is_request = read_rarer_frame(frame, local, our_mac, received_checksum, envelope);
+    return;
   }
-  if (ethertype == ethertype_service_vlan) return dropped(FrameVerdict::drop_vlan);
-
-  const std::uint8_t* ip = frame.data() + ip_offset;
-  const std::size_t ip_bytes = frame.size() - ip_offset;
-  IpPacket packet;
-  std::size_t udp_offset = ip_offset;
-  if (ethertype == ethertype_ipv4) {
-    packet = read_ipv4(ip, ip_bytes, local);
-    udp_offset += ipv4_bytes;
-  } else if (ethertype == ethertype_ipv6) {
-    packet = read_ipv6(ip, ip_bytes, local);
-    udp_offset += ipv6_bytes;
-    envelope.is_ipv6 = true;
-  }
-  if (!packet.is_udp_to_us) return dropped(packet.verdict);
-
-  if (packet.payload_bytes < udp_bytes) return dropped(FrameVerdict::drop_udp_length);
-  const std::uint8_t* udp = frame.data() + udp_offset;
-  if (load16(udp + 2) != local.ntp_port) return dropped(FrameVerdict::pass_other);
-
-  // From here on somebody asks us for the time: each refusal says why.
-  const bool is_for_our_mac = std::memcmp(frame.data(), our_mac.data(), mac_bytes) == 0;
-  if (!is_for_our_mac || !is_good_source_mac(frame.data() + mac_bytes, our_mac)) {
-    return dropped(FrameVerdict::drop_mac);
-  }
-  if (!packet.may_answer) return dropped(FrameVerdict::drop_source_address);
-  if (load16(udp) == 0) return dropped(FrameVerdict::drop_source_port);
-  const std::uint16_t length = load16(udp + 4);
-  if (length < udp_bytes || length > packet.payload_bytes) return dropped(FrameVerdict::drop_udp_length);
-  if (length > udp_bytes + request_bytes_max) return dropped(FrameVerdict::drop_too_long);
-  if (!is_good_udp_checksum(udp, length, packet, envelope.is_ipv6, received_checksum)) {
-    return dropped(FrameVerdict::drop_udp_checksum);
-  }
-
-  envelope.is_request = true;
-  envelope.ip_offset = static_cast<std::uint8_t>(ip_offset);
-  envelope.payload_offset = static_cast<std::uint16_t>(udp_offset + udp_bytes);
-  envelope.payload_bytes = static_cast<std::uint16_t>(length - udp_bytes);
-  return envelope;
+  const IpPacket packet = read_ipv4(frame.data() + ethernet_bytes, frame.size() - ethernet_bytes, local);
+  envelope.is_request =
+      read_udp(frame.data(), packet, ethernet_bytes, false, local, our_mac, received_checksum, envelope);
 }
 
 namespace {
 
-void swap_octets(std::uint8_t* left, std::uint8_t* right, std::size_t bytes) noexcept {
-  std::uint8_t kept[16];
-  std::memcpy(kept, left, bytes);
-  std::memcpy(left, right, bytes);
-  std::memcpy(right, kept, bytes);
+void store32(std::uint8_t* octets, std::uint32_t value) noexcept {
+  const std::uint32_t swapped = __builtin_bswap32(value);
+  std::memcpy(octets, &swapped, sizeof swapped);
+}
+
+template <std::size_t Bytes>
+void swap_octets(std::uint8_t* left, std::uint8_t* right) noexcept {
+  std::uint8_t kept_left[Bytes];
+  std::uint8_t kept_right[Bytes];
+  std::memcpy(kept_left, left, Bytes);
+  std::memcpy(kept_right, right, Bytes);
+  std::memcpy(left, kept_right, Bytes);
+  std::memcpy(right, kept_left, Bytes);
 }
 
 // Writes a fresh header around the swapped addresses: no octet of the request's but those survives. Returns
 // the pseudo-header's sum without the UDP length. Sums are taken before their octets are rewritten (a swap
 // does not change them): reading back what was just written in smaller pieces would stall.
 std::uint64_t write_ipv4(std::uint8_t* ip, std::uint16_t udp_length) noexcept {
-  ip[0] = 0x45;
-  ip[1] = 0;  // the request's traffic class is not ours to promise
-  store16(ip + 2, static_cast<std::uint16_t>(ipv4_bytes + udp_length));
-  store16(ip + 4, 0);       // an identification is for fragments (RFC 6864 section 4.1) ...
-  store16(ip + 6, 0x4000);  // ... and this packet may never be one: DF
-  ip[8] = answer_hops;
-  ip[9] = protocol_udp;
-  const std::uint64_t address_sum = sum_word(ip + 12) + sum_word(ip + 16);
-  swap_octets(ip + 12, ip + 16, 4);
-  const std::uint64_t constant_sum =
-      sum_of_value(0x4500) + sum_of_value(0x4000) + sum_of_value(answer_hops << 8 | protocol_udp);
+  constexpr std::uint16_t version_and_class = 0x4500;  // the request's traffic class is not ours to promise
+  constexpr std::uint16_t dont_fragment = 0x4000;  // so the identification may be 0 (RFC 6864 section 4.1)
+  constexpr std::uint16_t hops_and_protocol = answer_hops << 8 | protocol_udp;
+  constexpr std::uint64_t constant_sum =
+      sum_of_value(version_and_class) + sum_of_value(dont_fragment) + sum_of_value(hops_and_protocol);
   const auto total_bytes = static_cast<std::uint16_t>(ipv4_bytes + udp_length);
+  const std::uint64_t address_sum = sum_word(ip + 12) + sum_word(ip + 16);
+  store32(ip, std::uint32_t{version_and_class} << 16 | total_bytes);
+  store32(ip + 4, dont_fragment);
+  store16(ip + 8, hops_and_protocol);
   store_folded(ip + 10, checksum_of(constant_sum + sum_of_value(total_bytes) + address_sum));
+  swap_octets<4>(ip + 12, ip + 16);
   return address_sum + sum_of_value(protocol_udp);
 }
 
 std::uint64_t write_ipv6(std::uint8_t* ip, std::uint16_t udp_length) noexcept {
-  static constexpr std::uint8_t version_and_no_flow[4] = {0x60, 0, 0, 0};
-  std::memcpy(ip, version_and_no_flow, sizeof version_and_no_flow);
-  store16(ip + 4, udp_length);
-  ip[6] = protocol_udp;
-  ip[7] = answer_hops;
+  constexpr std::uint32_t version_and_no_flow = 0x60000000;
+  store32(ip, version_and_no_flow);
+  store32(ip + 4, std::uint32_t{udp_length} << 16 | protocol_udp << 8 | answer_hops);
   const std::uint64_t address_sum = sum_octets(ip + 8, 32);
-  swap_octets(ip + 8, ip + 24, 16);
-  return address_sum + sum_of_value(protocol_udp);
+  swap_octets<16>(ip + 8, ip + 24);
+  return plus(address_sum, sum_of_value(protocol_udp));
 }
 
 }  // namespace
@@ -268,22 +291,24 @@ std::uint64_t write_ipv6(std::uint8_t* ip, std::uint16_t udp_length) noexcept {
 std::uint16_t wrap(std::uint8_t* frame, const Envelope& envelope, std::uint16_t answer_bytes,
                    SentChecksum sent_checksum) noexcept {
   nts::check(envelope.is_request && answer_bytes <= envelope.payload_bytes);
-  swap_octets(frame, frame + mac_bytes, mac_bytes);
+  const MacAddress ours = MacAddress::load_from_eight(frame);
+  MacAddress::load_from_eight(frame + mac_bytes).store(frame);
+  ours.store(frame + mac_bytes);
 
   const auto udp_length = static_cast<std::uint16_t>(udp_bytes + answer_bytes);
   std::uint8_t* ip = frame + envelope.ip_offset;
-  const std::uint64_t pseudo_sum =
-      (envelope.is_ipv6 ? write_ipv6(ip, udp_length) : write_ipv4(ip, udp_length)) + sum_of_value(udp_length);
+  const std::uint64_t pseudo_sum = plus(
+      envelope.is_ipv6 ? write_ipv6(ip, udp_length) : write_ipv4(ip, udp_length), sum_of_value(udp_length));
 
   std::uint8_t* udp = frame + envelope.payload_offset - udp_bytes;
   const std::uint64_t header_sum = sum_word(udp) + sum_of_value(udp_length);  // ports and length
-  swap_octets(udp, udp + 2, 2);
+  swap_octets<2>(udp, udp + 2);
   store16(udp + 4, udp_length);
   if (sent_checksum == SentChecksum::offload) {
     store_folded(udp + 6, fold(pseudo_sum));
   } else {
-    const std::uint16_t checksum =
-        checksum_of(pseudo_sum + header_sum + sum_octets(udp + udp_bytes, answer_bytes));
+    const std::uint64_t payload_sum = sum_octets(udp + udp_bytes, answer_bytes);
+    const std::uint16_t checksum = checksum_of(plus(plus(pseudo_sum, header_sum), payload_sum));
     store_folded(udp + 6, checksum == 0 ? 0xffff : checksum);  // 0 would say "not computed" (RFC 768)
   }
   return static_cast<std::uint16_t>(envelope.payload_offset + answer_bytes);

@@ -8,7 +8,9 @@
 #pragma once
 
 #include <array>
+#include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <span>
 
 #include "dataplane/addresses.h"
@@ -16,7 +18,35 @@
 
 namespace dataplane {
 
-using MacAddress = std::array<std::uint8_t, 6>;
+// A MAC address as one number, first octet in the low bits: compared and moved in one go.
+class MacAddress {
+ public:
+  static constexpr std::size_t bytes = 6;
+
+  MacAddress() = default;
+  explicit MacAddress(const std::array<std::uint8_t, bytes>& octets) noexcept {
+    std::memcpy(&value_, octets.data(), bytes);
+  }
+  // Reads eight octets at `octets`, of which six are the address.
+  [[nodiscard]] static MacAddress load_from_eight(const std::uint8_t* octets) noexcept {
+    MacAddress address;
+    std::memcpy(&address.value_, octets, sizeof address.value_);
+    address.value_ &= 0xffff'ffff'ffff;
+    return address;
+  }
+  void store(std::uint8_t* octets) const noexcept {
+    const auto low = static_cast<std::uint32_t>(value_);
+    const auto high = static_cast<std::uint16_t>(value_ >> 32);
+    std::memcpy(octets, &low, sizeof low);
+    std::memcpy(octets + sizeof low, &high, sizeof high);
+  }
+  [[nodiscard]] bool is_group() const noexcept { return (value_ & 1) != 0; }
+  [[nodiscard]] bool is_zero() const noexcept { return value_ == 0; }
+  friend bool operator==(const MacAddress&, const MacAddress&) = default;
+
+ private:
+  std::uint64_t value_ = 0;
+};
 
 // No request that could be answered is longer: what one Ethernet frame carries over IPv4.
 inline constexpr std::uint16_t request_bytes_max = 1500 - 20 - 8;
@@ -37,19 +67,20 @@ enum class ReceivedChecksum : std::uint8_t {
   bad
 };
 
-// What wrap needs to remember of the request's frame.
+// What becomes of a frame, and what wrap needs to remember of the request's.
 struct Envelope {
-  bool is_request = false;  // ours: the payload goes to the NTP core
-  bool is_ipv6 = false;
-  shm::FrameVerdict verdict = shm::FrameVerdict::pass_other;  // why not, when it is not
-  std::uint8_t ip_offset = 0;                                 // of the IP header: 14, or 18 behind a tag
   std::uint16_t payload_offset = 0;
   std::uint16_t payload_bytes = 0;  // by the UDP length; what follows is no business of ours
+  std::uint8_t ip_offset = 0;       // of the IP header: 14, or 18 behind a tag
+  bool is_ipv6 = false;
+  bool is_request = false;                                    // ours: the payload goes to the NTP core
+  shm::FrameVerdict verdict = shm::FrameVerdict::pass_other;  // why not, when it is not
 };
 
-// Reads one frame. Ensures: when is_request, payload_offset + payload_bytes <= frame.size().
-[[nodiscard]] Envelope unwrap(std::span<const std::uint8_t> frame, const Local& local,
-                              const MacAddress& our_mac, ReceivedChecksum received_checksum) noexcept;
+// Reads one frame into `envelope`; only is_request and verdict are set when it is no request of ours.
+// Ensures: when is_request, payload_offset + payload_bytes <= frame.size().
+void unwrap(std::span<const std::uint8_t> frame, const Local& local, MacAddress our_mac,
+            ReceivedChecksum received_checksum, Envelope& envelope) noexcept;
 
 enum class SentChecksum : std::uint8_t { software, offload };
 

@@ -95,15 +95,16 @@ void Worker::unwrap_all(const Queue& queue, nts::NtpTime received) noexcept {
       refuse(mbuf);
       continue;
     }
-    const Envelope envelope = unwrap(octets, service_.local(), queue.mac(), queue.received_checksum(mbuf));
+    const std::uint32_t row = batch_.count;
+    Envelope& envelope = envelope_[row];
+    unwrap(octets, service_.local(), queue.mac(), queue.received_checksum(mbuf), envelope);
     if (!envelope.is_request) {
       counters_.count(envelope.verdict);
       refuse(mbuf);
       continue;
     }
-    const std::uint32_t row = batch_.count++;
+    ++batch_.count;
     request_mbuf_[row] = mbuf;
-    envelope_[row] = envelope;
     batch_.packet[row] = octets.data() + envelope.payload_offset;
     batch_.packet_bytes[row] = envelope.payload_bytes;
     batch_.received[row] = received;

@@ -1,6 +1,7 @@
 #include "nts/server.h"
 
 #include <cstring>
+#include <new>
 
 #include "nts/check.h"
 #include "nts/cookie.h"
@@ -54,8 +55,8 @@ void Server::open_requests(Batch& batch, const ExpandedKeyRing& keys, const Poli
   std::uint32_t packed = 0;
   for (std::uint32_t row = 0; row < batch.count; ++row) {
     std::uint8_t* packet = batch.packet[row];
-    Request& request = batch.request[row];
-    request = read_request({packet, batch.packet_bytes[row]});
+    // Read in place: a copy right behind the octets that fill it would wait for every one of them.
+    Request& request = *new (&batch.request[row]) Request(read_request({packet, batch.packet_bytes[row]}));
     if (request.verdict == Verdict::answer_plain) {
       if (!policy.answer_plain) request.verdict = Verdict::drop_plain_refused;
       continue;

@@ -147,7 +147,7 @@ void Port::start(std::uint16_t workers, const BufferPool& buffers) {
   rte_ether_addr mac;
   if (const int code = rte_eth_macaddr_get(port_id_, &mac); code != 0)
     fail(name_, "tell its MAC address", code);
-  std::copy(std::begin(mac.addr_bytes), std::end(mac.addr_bytes), mac_.begin());
+  mac_ = MacAddress(std::to_array(mac.addr_bytes));
 }
 
 Queue Port::queue(std::uint16_t number) const noexcept {

@@ -45,7 +45,7 @@ struct Frames {
 
 class Queue {
  public:
-  Queue(std::uint16_t port_id, std::uint16_t queue_id, const MacAddress& mac,
+  Queue(std::uint16_t port_id, std::uint16_t queue_id, MacAddress mac,
         const PortCapabilities& capabilities) noexcept
       : port_id_(port_id), queue_id_(queue_id), mac_(mac), capabilities_(capabilities) {}
 
@@ -95,7 +95,7 @@ class Queue {
     }
   }
 
-  [[nodiscard]] const MacAddress& mac() const noexcept { return mac_; }
+  [[nodiscard]] MacAddress mac() const noexcept { return mac_; }
 
  private:
   std::uint16_t port_id_;
@@ -143,7 +143,7 @@ class Port {
   [[nodiscard]] std::uint16_t queue_count() const noexcept { return capabilities_.queues; }
   [[nodiscard]] Queue queue(std::uint16_t number) const noexcept;
   [[nodiscard]] const PortCapabilities& capabilities() const noexcept { return capabilities_; }
-  [[nodiscard]] const MacAddress& mac() const noexcept { return mac_; }
+  [[nodiscard]] MacAddress mac() const noexcept { return mac_; }
   // Name and probed capabilities, one line for people.
   [[nodiscard]] std::string description() const;
   // The kernel interface whose stack must be kept from answering; empty when the kernel sees no frame.
@@ -157,7 +157,7 @@ class Port {
   std::string driver_;
   std::string guarded_interface_;
   PortCapabilities capabilities_;
-  MacAddress mac_{};
+  MacAddress mac_;
 };
 
 // One kind of device: its word in the config, and how it becomes a DPDK port.

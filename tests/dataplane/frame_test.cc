@@ -36,7 +36,9 @@ Local serving() {
 Envelope unwrap(const Octets& frame, ReceivedChecksum checksum = ReceivedChecksum::unknown) {
   static const Local local = serving();
   const Octets exact(frame.begin(), frame.end());
-  return dataplane::unwrap(exact, local, tests::server_mac, checksum);
+  Envelope envelope;
+  dataplane::unwrap(exact, local, dataplane::MacAddress(tests::server_mac), checksum, envelope);
+  return envelope;
 }
 
 Envelope unwrap(const FrameSpec& spec, ReceivedChecksum checksum = ReceivedChecksum::unknown) {
@@ -469,9 +471,10 @@ TEST(Unwrap, A31_DropsRequestsLongerThanAnyWeAnswer) {
 
 TEST(Unwrap, NothingIsServedBeforeThereAreAddresses) {
   const Local nowhere;
-  EXPECT_TRUE(
-      Refused(dataplane::unwrap(FrameSpec{}.build(), nowhere, tests::server_mac, ReceivedChecksum::unknown),
-              FrameVerdict::pass_other));
+  Envelope envelope;
+  dataplane::unwrap(FrameSpec{}.build(), nowhere, dataplane::MacAddress(tests::server_mac),
+                    ReceivedChecksum::unknown, envelope);
+  EXPECT_TRUE(Refused(envelope, FrameVerdict::pass_other));
 }
 
 TEST(Wrap, SwapsEveryAddressAndWritesFreshHeadersWithRightChecksums) {

@@ -50,7 +50,7 @@ void RingPort::arrive(rte_mbuf* mbuf) {
 }
 
 void RingPort::arrive(Octets frame) {
-  if (frame.size() >= 6) std::copy(port_->mac().begin(), port_->mac().end(), frame.begin());
+  if (frame.size() >= 6) port_->mac().store(frame.data());
   arrive(make_mbuf(frame));
 }
 

@@ -1,0 +1,148 @@
+#include "bench/dataplane/worker_rig.h"
+
+#include <algorithm>
+#include <cstring>
+#include <rte_cycles.h>
+#include <rte_eth_ring.h>
+#include <rte_ring.h>
+#include <stdexcept>
+
+#include "tests/support/frame_builder.h"
+#include "tests/support/packet_builder.h"
+
+namespace bench {
+namespace {
+
+using tests::Octets;
+
+// Clients with keys and cookies of their own, so that no two neighbours in a burst are alike.
+constexpr std::size_t clients = 256;
+
+Octets nts_request_of(std::size_t client) {
+  const auto fill = static_cast<std::uint8_t>(client);
+  const tests::SessionKey c2s = tests::key_of(fill);
+  const tests::SessionKey s2c = tests::key_of(static_cast<std::uint8_t>(fill ^ 0x55));
+  Octets keys(c2s.begin(), c2s.end());
+  keys.insert(keys.end(), s2c.begin(), s2c.end());
+  const Octets cookie =
+      tests::make_cookie(tests::usual_key_id, tests::ring_key_of(tests::usual_key_id), keys, fill);
+  return tests::RequestBuilder{}
+      .transmit(0x1234'5678'0000'0000 + client)
+      .unique_identifier(32, fill)
+      .cookie(cookie)
+      .authenticator(c2s)
+      .octets();
+}
+
+Octets frame_of(Octets payload, dataplane::MacAddress server) {
+  tests::FrameSpec spec;
+  spec.payload = std::move(payload);
+  Octets frame = spec.build();
+  server.store(frame.data());
+  return frame;
+}
+
+}  // namespace
+
+struct WorkerRig::Rings {
+  rte_ring* receive = rte_ring_create("bench_receive", 2048, SOCKET_ID_ANY, RING_F_SP_ENQ | RING_F_SC_DEQ);
+  rte_ring* transmit = rte_ring_create("bench_transmit", 2048, SOCKET_ID_ANY, RING_F_SP_ENQ | RING_F_SC_DEQ);
+  std::unique_ptr<dataplane::Port> port;
+};
+
+WorkerRig::WorkerRig(const nts::siv::Kernels& tier)
+    : pages_{settings_.get(), keys_.get(), clock_.get()},
+      current_(&pages_),
+      buffers_("bench", 1),
+      rings_(std::make_unique<Rings>()) {
+  const int id = rte_eth_from_rings("bench", &rings_->receive, 1, &rings_->transmit, 1, 0);
+  if (id < 0) throw std::runtime_error("DPDK gives no ring port; see that librte-net-ring is installed");
+  rings_->port =
+      std::make_unique<dataplane::Port>(static_cast<std::uint16_t>(id), "bench", std::uint16_t{1}, buffers_);
+
+  shm::Settings settings{};
+  settings.revision = settings.device_count = settings.core_count = settings.address_count = 1;
+  settings.answer_plain = settings.answer_nts = 1;
+  settings.ntp_port = 123;
+  settings.addresses[0] = tests::address_of(tests::server_ipv4);
+  settings_->settings.publish(settings);
+  keys_->ring.publish(tests::make_ring({{tests::usual_key_id, nts::KeyState::current}}, 1));
+  hwclock::ClockState state{};
+  state.tsc0 = rte_rdtsc();
+  state.ntp0 = 0xee000000'00000000;
+  state.tsc_hz = rte_get_tsc_hz();
+  state.mult = static_cast<std::uint64_t>((static_cast<hwclock::Int128>(1) << 92) /
+                                          static_cast<hwclock::Int128>(state.tsc_hz));
+  state.valid_until = state.tsc0 + 3600 * state.tsc_hz;
+  state.reference_ntp = state.ntp0;
+  state.dispersion_rate_ppb = 15000;
+  state.state = hwclock::State::locked;
+  state.source = hwclock::Source::pps;
+  state.stratum = 1;
+  state.precision = -25;
+  clock_->clock.publish(state);
+
+  for (std::size_t client = 0; client < clients; ++client) {
+    requests_[0].push_back(frame_of(tests::plain_request(), rings_->port->mac()));
+    requests_[1].push_back(frame_of(nts_request_of(client), rings_->port->mac()));
+  }
+  mbufs_.resize(buffers_in_use);
+  if (rte_pktmbuf_alloc_bulk(buffers_.get(), mbufs_.data(), buffers_in_use) != 0) {
+    throw std::runtime_error("no buffers for the benchmark");
+  }
+  worker_ = std::make_unique<dataplane::Worker>(dataplane::WorkerSetup{
+      &tier, &current_, line_.get(), 1, 0, rte_get_tsc_hz(), {rings_->port->queue(0)}});
+
+  std::vector<double> pairs;
+  for (int i = 0; i < 1001; ++i) {
+    const std::uint64_t begin = rte_rdtsc_precise();
+    pairs.push_back(static_cast<double>(rte_rdtsc_precise() - begin));
+  }
+  timer_cycles_ = static_cast<std::uint64_t>(median_of(std::move(pairs)));
+}
+
+WorkerRig::~WorkerRig() {
+  rte_pktmbuf_free_bulk(mbufs_.data(), static_cast<unsigned>(mbufs_.size()));
+  worker_.reset();
+  rings_->port.reset();
+  rte_ring_free(rings_->receive);
+  rte_ring_free(rings_->transmit);
+}
+
+void WorkerRig::lay_out(Load load) {
+  const auto& frames = requests_[load == Load::plain ? 0 : 1];
+  for (std::size_t i = 0; i < mbufs_.size(); ++i) {
+    const Octets& frame = frames[i % frames.size()];
+    std::memcpy(rte_pktmbuf_mtod(mbufs_[i], void*), frame.data(), frame.size());
+    mbufs_[i]->data_len = static_cast<std::uint16_t>(frame.size());
+    mbufs_[i]->pkt_len = mbufs_[i]->data_len;
+    mbufs_[i]->ol_flags = 0;
+  }
+}
+
+void WorkerRig::serve(Load load, std::uint32_t burst, std::vector<double>& cycles_per_request) {
+  const nts::Verdict expected = load == Load::plain ? nts::Verdict::answer_plain : nts::Verdict::answer_nts;
+  const std::uint64_t before = worker_->counters().verdict[static_cast<std::size_t>(expected)];
+  lay_out(load);
+  for (std::uint32_t done = 0; done < buffers_in_use; done += burst) {
+    rte_ring_enqueue_bulk(rings_->receive, reinterpret_cast<void**>(mbufs_.data() + done), burst, nullptr);
+    const std::uint64_t begin = rte_rdtsc_precise();
+    worker_->serve_once();
+    const std::uint64_t passed = rte_rdtsc_precise() - begin;
+    cycles_per_request.push_back(static_cast<double>(passed - std::min(passed, timer_cycles_)) / burst);
+  }
+  const unsigned taken = rte_ring_dequeue_bulk(rings_->transmit, reinterpret_cast<void**>(mbufs_.data()),
+                                               buffers_in_use, nullptr);
+  const std::uint64_t answered = worker_->counters().verdict[static_cast<std::size_t>(expected)] - before;
+  if (taken != buffers_in_use || answered != buffers_in_use) {
+    throw std::runtime_error("the worker did not answer every request of the benchmark");
+  }
+}
+
+double median_of(std::vector<double> values) {
+  const auto middle = values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);
+  std::nth_element(values.begin(), middle, values.end());
+  return *middle;
+}
+
+}  // namespace bench
