@@ -9,7 +9,6 @@
 #include <rte_log.h>
 #include <sched.h>
 #include <sstream>
-#include <unistd.h>
 
 namespace dataplane {
 namespace {
@@ -92,6 +91,7 @@ std::string lcore_map(const std::vector<std::uint32_t>& cores) {
 
 Eal::Eal(const EalOptions& options) {
   require_cores(options.cores);
+  // The prefix may be one for all: neither mode leaves or locks a file under it, only an empty directory.
   std::vector<std::string> words = {"noonmark-dataplane",
                                     "--lcores",
                                     lcore_map(options.cores),
@@ -100,7 +100,7 @@ Eal::Eal(const EalOptions& options) {
                                     "--no-pci",
                                     "--no-telemetry",
                                     "--file-prefix",
-                                    "noonmark-" + std::to_string(getpid()),
+                                    "noonmark",
                                     "--log-level",
                                     "*:error"};
   if (options.hugepages) {
