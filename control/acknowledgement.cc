@@ -1,0 +1,72 @@
+#include "control/acknowledgement.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <csignal>
+#include <fstream>
+#include <string>
+#include <sys/stat.h>
+
+namespace control {
+namespace {
+
+// True when `pid` is a process of `uid`. A process id is free for reuse once its process has gone, and a
+// dataplane killed with SIGKILL cannot clear its page.
+bool is_process_of(std::uint64_t pid, uid_t uid) {
+  if (pid == 0 || pid > 0x7fffffff) return false;
+  std::ifstream status("/proc/" + std::to_string(pid) + "/status");
+  std::string line;
+  while (std::getline(status, line)) {
+    if (line.rfind("State:\tZ", 0) == 0) return false;  // dead, only not yet collected
+    if (line.rfind("Uid:\t", 0) == 0) return std::strtoul(line.c_str() + 5, nullptr, 10) == uid;
+  }
+  // Without /proc the number alone must do. EPERM: there is one, only not ours to signal.
+  return ::kill(static_cast<pid_t>(pid), 0) == 0 || errno == EPERM;
+}
+
+}  // namespace
+
+AcknowledgementReport acknowledgement_of(const shm::StatsPage& page, std::uint64_t ring_generation,
+                                         uid_t writer) {
+  const std::uint64_t instance = page.instance_id.load(std::memory_order_acquire);
+  if (instance == 0 || page.serving.load(std::memory_order_acquire) == 0 ||
+      !is_process_of(page.pid.load(std::memory_order_relaxed), writer)) {
+    return {Acknowledged::not_running, 0};
+  }
+  const auto cores = static_cast<std::uint32_t>(
+      std::min<std::uint64_t>(page.core_count.load(std::memory_order_relaxed), shm::cores_max));
+  for (std::uint32_t core = 0; core < cores; ++core) {
+    const shm::CoreStats& line = page.cores[core];
+    // The instance is read again after the acknowledgement: a line that changed hands in between counts for
+    // neither process.
+    const bool is_ours = line.instance_id.load(std::memory_order_acquire) == instance;
+    const std::uint64_t generation = line.acknowledged_keys.load(std::memory_order_acquire);
+    const bool is_still_ours = line.instance_id.load(std::memory_order_acquire) == instance;
+    if (!is_ours || !is_still_ours || generation < ring_generation) return {Acknowledged::missing, core};
+  }
+  return {Acknowledged::by_all, 0};
+}
+
+AcknowledgementWatch::AcknowledgementWatch(std::filesystem::path directory, uid_t writer)
+    : directory_(std::move(directory)), writer_(writer) {}
+
+AcknowledgementReport AcknowledgementWatch::look(std::uint64_t ring_generation) {
+  struct stat found {};
+  const std::filesystem::path path = shm::page_path(directory_, shm::PageKind::stats);
+  const bool is_there = ::stat(path.c_str(), &found) == 0;
+  const bool is_attached = page_ && found.st_ino == inode_ && found.st_dev == device_;
+  if (is_there && !is_attached) {
+    try {
+      page_ = shm::Segment<shm::StatsPage>::attach(directory_, writer_);
+      device_ = found.st_dev;
+      inode_ = found.st_ino;
+    } catch (const shm::SegmentError&) {
+      // A page we cannot read may belong to a dataplane of another version that serves. Ours still counts, if
+      // we had one; without any, nobody who reads our keys page has ever run.
+    }
+  }
+  if (!page_) return {Acknowledged::not_running, 0};
+  return acknowledgement_of(**page_, ring_generation, writer_);
+}
+
+}  // namespace control
