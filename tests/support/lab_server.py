@@ -1,0 +1,60 @@
+"""A running Noonmark for system tests: a lab under a name of its own, with a configuration for the question.
+
+What a machine lacks to make a lab (root, network namespaces) skips the test, with the reason.
+"""
+
+import contextlib
+import json
+import os
+import subprocess
+
+import pytest
+
+from lab import network
+from lab.lab import Lab
+
+
+def _toml(value):
+    return json.dumps(value)  # text, numbers, booleans and arrays of them are written alike in TOML
+
+
+def configuration(lab, **sections):
+    """Writes a configuration for `lab`; `sections` are merged over the usual one, key by key."""
+    usual = {
+        "server": {"name": network.NAME, "addresses": "auto"},
+        "dataplane": {"devices": [f"af_packet:{network.SERVER_DEVICE}"]},
+        "nts_ke": {"certificate": str(lab.state / "tls" / "certificate.pem"),
+                   "private_key": str(lab.state / "tls" / "key.pem")},
+        "keys": {"file": str(lab.state / "keeper" / "keys")},
+        "clock": {"source": "local", "stratum": 10},
+        "paths": {"pages": str(lab.pages)},
+    }
+    for section, values in sections.items():
+        usual.setdefault(section, {}).update(values)
+    lines = []
+    for section, values in usual.items():
+        lines.append(f"[{section}]")
+        lines += [f"{key} = {_toml(value)}" for key, value in values.items()]
+    file = lab.state / "config.toml"
+    file.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return file
+
+
+def require_namespaces():
+    if os.geteuid() != 0:
+        pytest.skip("needs root: network namespaces and role uids")
+    if subprocess.run(["unshare", "--net", "true"], capture_output=True, check=False).returncode != 0:
+        pytest.skip("this machine does not let us make network namespaces")
+
+
+@contextlib.contextmanager
+def running(name, second_address=False, **sections):
+    """A lab with Noonmark started in it, ready; stopped and removed afterwards. Its log is shown when it fails."""
+    require_namespaces()
+    with Lab(name, second_address=second_address) as lab:
+        try:
+            lab.start(configuration(lab, **sections))
+            yield lab
+        except BaseException:
+            print(f"--- the end of Noonmark's log in lab {name}\n{lab.log_tail(60)}")
+            raise
