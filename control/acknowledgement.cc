@@ -42,7 +42,7 @@ AcknowledgementReport acknowledgement_of(const shm::StatsPage& page, std::uint64
     const bool is_ours = line.instance_id.load(std::memory_order_acquire) == instance;
     const std::uint64_t generation = line.acknowledged_keys.load(std::memory_order_acquire);
     const bool is_still_ours = line.instance_id.load(std::memory_order_acquire) == instance;
-    if (!is_ours || !is_still_ours || generation < ring_generation) return {Acknowledged::missing, core};
+    if (!is_ours || !is_still_ours || generation != ring_generation) return {Acknowledged::missing, core};
   }
   return {Acknowledged::by_all, 0};
 }

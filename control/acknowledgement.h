@@ -22,7 +22,9 @@ struct AcknowledgementReport {
   std::uint32_t core;  // the first that is missing, as its number in the stats page
 };
 
-// Of a mapped page. `writer` is the dataplane's uid: a process id that now belongs to somebody else is a dead
+// Of a mapped page. `ring_generation` is that of the ring published now: no core can have loaded a later one,
+// so a core that says it has speaks of a page that is gone (deleted under it, say) and counts as missing.
+// `writer` is the dataplane's uid: a process id that now belongs to somebody else is a dead
 // dataplane's.
 [[nodiscard]] AcknowledgementReport acknowledgement_of(const shm::StatsPage& page,
                                                        std::uint64_t ring_generation, uid_t writer);

@@ -66,9 +66,8 @@ std::string add_pending_key(StoredRing& stored, const RotationMoment& now, std::
   const std::uint32_t id = newest + 1;
   const nts::RingKey& evicted = stored.ring.slots[slot_of(id)];
   if (opens(evicted) && !is_past_retention(stored, slot_of(id), now.epoch_s, retention_s)) {
-    return "it would push out key " + std::to_string(evicted.id) +
-           ", whose cookies are younger than the retention of " + std::to_string(retention_s) +
-           " s; rotate later, or lower [keys] retention_s";
+    return "key " + std::to_string(evicted.id) + " would be pushed out within its retention of " +
+           std::to_string(retention_s) + " s; rotate later, or lower [keys] retention_s";
   }
   put_new_key(stored, id, nts::KeyState::accepting, now);
   ++stored.ring.generation;

@@ -72,16 +72,6 @@ bool opens(const nts::RingKey& key) {
   return key.state == nts::KeyState::accepting || key.state == nts::KeyState::current;
 }
 
-// The rules that is_valid leaves to the keeper: something seals, and no key in use is all zeros.
-std::string fault_of_ring(const nts::KeyRing& ring) {
-  if (!nts::is_valid(ring)) return "its key ids or states contradict each other";
-  if (ring.current_id == 0) return "it names no current key";
-  for (const nts::RingKey& key : ring.slots) {
-    if (opens(key) && sodium_is_zero(key.key.data(), key.key.size()) != 0) return "it holds a key of zeros";
-  }
-  return {};
-}
-
 std::string fault_of_file(const struct stat& status) {
   if (!S_ISREG(status.st_mode)) return "it is no regular file";
   if (status.st_uid != ::geteuid()) return "it belongs to uid " + std::to_string(status.st_uid);
@@ -124,6 +114,15 @@ void Epoch::stamp(StoredRing& stored) const {
   stored.epoch_s = now_s();
   stored.boottime_s = boottime_now_s();
   stored.boot_id = boot_id_;
+}
+
+std::string fault_of_ring(const nts::KeyRing& ring) {
+  if (!nts::is_valid(ring)) return "its key ids or states contradict each other";
+  if (ring.current_id == 0) return "it names no current key";
+  for (const nts::RingKey& key : ring.slots) {
+    if (opens(key) && sodium_is_zero(key.key.data(), key.key.size()) != 0) return "it holds a key of zeros";
+  }
+  return {};
 }
 
 void encode_key_file(const StoredRing& stored, KeyFileImage& image) {

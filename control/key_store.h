@@ -52,6 +52,10 @@ class Epoch {
 inline constexpr std::uint32_t key_file_version = 1;
 inline constexpr std::size_t key_file_bytes_max = 72 + 56 * nts::ring_keys_max + 32;
 
+// Why the keeper cannot use `ring`, as a clause; empty when it can: valid by nts::is_valid, one key is
+// current and no key that opens is all zeros.
+[[nodiscard]] std::string fault_of_ring(const nts::KeyRing& ring);
+
 // The file's octets and how many of them count.
 struct KeyFileImage {
   std::size_t bytes;

@@ -1,0 +1,196 @@
+#include "control/keeper.h"
+
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+#include <boost/asio/experimental/awaitable_operators.hpp>
+#include <boost/asio/posix/stream_descriptor.hpp>
+#include <boost/asio/redirect_error.hpp>
+#include <boost/asio/signal_set.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <csignal>
+#include <sodium.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+#include "control/roles.h"
+#include "control/service_notify.h"
+
+namespace control {
+namespace {
+
+namespace asio = boost::asio;
+using asio::posix::stream_descriptor;
+using boost::system::error_code;
+using namespace asio::experimental::awaitable_operators;
+
+// Both callers ask as soon as they are connected; this ends those that do not.
+constexpr std::chrono::milliseconds idle_max{5000};
+// After a readiness that gave no caller: strangers only, or no descriptor is left. Well below ke's deadline.
+constexpr std::chrono::milliseconds accept_pause{5};
+
+auto no_throw(error_code& error) { return asio::redirect_error(asio::use_awaitable, error); }
+
+// A keeper whose key life has ended by an exception must not go on as if nothing were.
+void rethrow(std::exception_ptr error) {
+  if (error) std::rethrow_exception(error);
+}
+
+bool is_trusted(uid_t uid) { return uid == 0 || uid == ::geteuid(); }
+bool may_seal(uid_t uid) { return is_trusted(uid) || uid == identity_of(Role::ke).uid; }
+bool may_administer(uid_t uid) { return is_trusted(uid) || uid == identity_of(Role::admin).uid; }
+
+asio::awaitable<void> stop_at_signal(asio::io_context& io) {
+  asio::signal_set signals(io, SIGTERM, SIGINT);
+  error_code error;
+  co_await signals.async_wait(no_throw(error));
+  notify_stopping();
+  io.stop();
+}
+
+asio::awaitable<void> pat_watchdog(asio::io_context& io) {
+  const auto interval = watchdog_interval();
+  if (!interval) co_return;
+  asio::steady_timer timer(io);
+  for (;;) {
+    notify_watchdog();
+    timer.expires_after(*interval);
+    error_code error;
+    co_await timer.async_wait(no_throw(error));
+    if (error) co_return;
+  }
+}
+
+}  // namespace
+
+Keeper::Keeper(asio::io_context& io, const KeyLifeSetup& setup, const nts::siv::Kernels& tier)
+    : io_(io),
+      keys_(io, setup, tier),
+      listener_(setup.pages / "keeper" / "socket", 0666,
+                {identity_of(Role::ke).uid, identity_of(Role::admin).uid}) {}
+
+void Keeper::start(std::function<void()> on_serving) {
+  auto serve = [this, on_serving = std::move(on_serving)] {
+    asio::co_spawn(io_, accept(), rethrow);
+    on_serving();
+  };
+  asio::co_spawn(io_, keys_.run(std::move(serve)), rethrow);
+}
+
+asio::awaitable<void> Keeper::accept() {
+  stream_descriptor readable(io_, ::dup(listener_.fd()));
+  asio::steady_timer pause(io_);
+  for (;;) {
+    error_code error;
+    co_await readable.async_wait(stream_descriptor::wait_read, no_throw(error));
+    if (error) co_return;
+    std::optional<RoleConnection> peer = listener_.accept();
+    if (!peer) {
+      pause.expires_after(accept_pause);
+      co_await pause.async_wait(no_throw(error));
+      continue;
+    }
+    Places& places = peer->peer_uid() == identity_of(Role::ke).uid ? ke_places_ : admin_places_;
+    if (places.open >= places.max) {
+      full_log_.log(Severity::warning, "too many callers at once: one was turned away");
+      continue;
+    }
+    ++places.open;
+    asio::co_spawn(io_, hold_place(std::move(*peer), places), asio::detached);
+  }
+}
+
+// One caller, whatever becomes of it, gives its place back.
+asio::awaitable<void> Keeper::hold_place(RoleConnection peer, Places& places) {
+  try {
+    co_await converse(peer);
+  } catch (const std::exception& error) {
+    full_log_.log(Severity::warning, std::string("a caller could not be answered: ") + error.what());
+  }
+  --places.open;
+}
+
+asio::awaitable<void> Keeper::converse(RoleConnection& peer) {
+  stream_descriptor readable(io_, ::dup(peer.fd()));
+  asio::steady_timer idle(io_);
+  // One message a turn of the event loop, so that a caller who never stops asking leaves turns for the
+  // others.
+  for (bool goes_on = true; goes_on;) {
+    idle.expires_after(idle_max);
+    error_code wait_error;
+    error_code idle_error;
+    const auto first = co_await (readable.async_wait(stream_descriptor::wait_read, no_throw(wait_error)) ||
+                                 idle.async_wait(no_throw(idle_error)));
+    if (first.index() != 0 || wait_error) co_return;
+    ReceivedMessage message;
+    const Received received = peer.receive(message);
+    if (received == Received::nothing) continue;
+    if (received != Received::message) co_return;
+    goes_on = co_await answer(peer, message);
+  }
+}
+
+// False: close it.
+asio::awaitable<bool> Keeper::answer(RoleConnection& peer, const ReceivedMessage& message) {
+  switch (message.header().kind) {
+    case MessageKind::seal_request:
+      co_return answer_seal(peer, message);
+    case MessageKind::key_list_request:
+      co_return answer_list(peer, message);
+    case MessageKind::rotate_request: {
+      EmptyRequest request;
+      if (!may_administer(peer.peer_uid()) || !message.read(MessageKind::rotate_request, request))
+        co_return false;
+      RotateReply reply = co_await keys_.rotate();
+      reply.header = {message_magic, MessageKind::rotate_reply, request.header.request_id};
+      co_return peer.send(reply);
+    }
+    default:
+      co_return false;
+  }
+}
+
+bool Keeper::answer_seal(RoleConnection& peer, const ReceivedMessage& message) {
+  SealRequest request;
+  if (!may_seal(peer.peer_uid()) || !message.read(MessageKind::seal_request, request)) return false;
+  SealReply reply{};
+  reply.header = {message_magic, MessageKind::seal_reply, request.header.request_id};
+  keys_.seal(request, reply);
+  return peer.send(reply);
+}
+
+bool Keeper::answer_list(RoleConnection& peer, const ReceivedMessage& message) {
+  EmptyRequest request;
+  if (!may_administer(peer.peer_uid()) || !message.read(MessageKind::key_list_request, request)) return false;
+  KeyListReply reply{};
+  reply.header = {message_magic, MessageKind::key_list_reply, request.header.request_id};
+  keys_.list(reply);
+  return peer.send(reply);
+}
+
+int run_keeper(const Config& config) {
+  if (::sodium_init() < 0) throw std::runtime_error("libsodium cannot start; check /dev/urandom");
+  // No core dump, no ptrace by our own uid: the keys are in here.
+  if (::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0) {
+    throw std::runtime_error("this process cannot be made undumpable; check the sandbox it runs in");
+  }
+  const nts::siv::Kernels* tier = nts::siv::choose_tier();
+  if (tier == nullptr) {
+    throw std::runtime_error("AES-SIV gives wrong answers on this machine; do not serve with it");
+  }
+  KeyLifeSetup setup;
+  setup.pages = config.paths.pages;
+  setup.file = config.keys.file;
+  setup.retention_s = config.keys.retention_s;
+  setup.dataplane_uid = identity_of(Role::dataplane).uid;
+  setup.dataplane_gid = identity_of(Role::dataplane).gid;
+  asio::io_context io(1);
+  Keeper keeper(io, setup, *tier);
+  keeper.start(notify_ready);
+  asio::co_spawn(io, stop_at_signal(io), asio::detached);
+  asio::co_spawn(io, pat_watchdog(io), asio::detached);
+  io.run();
+  return 0;
+}
+
+}  // namespace control
