@@ -1,23 +1,15 @@
 #include "dataplane/machine.h"
 
-#include <cpuid.h>
 #include <string>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 
+#include "hwclock/tsc.h"
+
 namespace dataplane {
 
 void require_invariant_tsc() {
-  constexpr unsigned power_leaf = 0x80000007;
-  constexpr unsigned invariant_tsc_bit = 1U << 8;
-  unsigned eax = 0;
-  unsigned ebx = 0;
-  unsigned ecx = 0;
-  unsigned edx = 0;
-  if (__get_cpuid(power_leaf, &eax, &ebx, &ecx, &edx) != 0 && (edx & invariant_tsc_bit) != 0) return;
-  throw MachineError(
-      "this CPU has no invariant TSC, so time cannot be served from it; in a virtual machine, let the "
-      "hypervisor pass the invtsc flag");
+  if (!hwclock::has_invariant_tsc()) throw MachineError(hwclock::no_invariant_tsc);
 }
 
 const nts::siv::Kernels& require_tier(const shm::Settings& settings) {

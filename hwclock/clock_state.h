@@ -30,6 +30,13 @@ enum class State : std::uint32_t {
 // Where the time comes from. A name for people stands in `source_name`.
 enum class Source : std::uint32_t { none = 0, system = 1, local = 2, pps = 3, phc = 4, upstream = 5 };
 
+// NTP time over TSC ticks, where the three numbers are all there is; a ClockState holds one.
+struct Line {
+  std::uint64_t tsc0 = 0;
+  std::uint64_t ntp0 = 0;
+  std::uint64_t mult = 0;
+};
+
 struct ClockState {
   std::uint64_t tsc0;  // the reference pair: at TSC tick tsc0 ...
   std::uint64_t ntp0;  // ... NTP time was ntp0 (units of 2^-32 s since 1900, era dropped)
@@ -59,10 +66,13 @@ static_assert(std::is_trivially_copyable_v<ClockState>);
 [[nodiscard]] bool is_valid(const ClockState& state) noexcept;
 
 // NTP timestamp at TSC tick `tsc`, also for ticks a little before tsc0.
+[[nodiscard]] inline std::uint64_t ntp_at(const Line& line, std::uint64_t tsc) noexcept {
+  const auto ticks = static_cast<std::int64_t>(tsc - line.tsc0);
+  const auto product = static_cast<Int128>(ticks) * static_cast<Int128>(line.mult);
+  return line.ntp0 + static_cast<std::uint64_t>(product >> 60);
+}
 [[nodiscard]] inline std::uint64_t ntp_at(const ClockState& state, std::uint64_t tsc) noexcept {
-  const auto ticks = static_cast<std::int64_t>(tsc - state.tsc0);
-  const auto product = static_cast<Int128>(ticks) * static_cast<Int128>(state.mult);
-  return state.ntp0 + static_cast<std::uint64_t>(product >> 60);
+  return ntp_at(Line{state.tsc0, state.ntp0, state.mult}, tsc);
 }
 
 // Root dispersion at `tsc`, in nanoseconds: the published one grown since tsc0.
