@@ -142,6 +142,11 @@ RoleListener::RoleListener(const std::filesystem::path& path, mode_t mode, std::
   }
 }
 
+RoleListener::RoleListener(const std::filesystem::path& path, mode_t mode, Anyone)
+    : RoleListener(path, mode, std::vector<uid_t>{}) {
+  hears_anyone_ = true;
+}
+
 RoleListener::~RoleListener() { ::unlink(path_.c_str()); }
 
 std::optional<RoleConnection> RoleListener::accept() {
@@ -151,7 +156,7 @@ std::optional<RoleConnection> RoleListener::accept() {
       if (errno == EINTR || errno == ECONNABORTED) continue;
       return {};
     }
-    if (is_welcome(socket.get(), peers_)) return RoleConnection(std::move(socket));
+    if (hears_anyone_ || is_welcome(socket.get(), peers_)) return RoleConnection(std::move(socket));
     ++refused_;
   }
   return {};

@@ -113,6 +113,10 @@ class RoleConnection {
   Descriptor socket_;
 };
 
+// Asks for a listener that hears every uid, and must then judge each request by peer_uid().
+struct Anyone {};
+inline constexpr Anyone anyone{};
+
 // Where a role waits for the others.
 class RoleListener {
  public:
@@ -120,6 +124,7 @@ class RoleListener {
   // alone and refused, and so is a socket where somebody still listens. Throws RoleSocketError.
   // `mode` is the socket's: who may connect at all; `peers` decides who is heard.
   RoleListener(const std::filesystem::path& path, mode_t mode, std::vector<uid_t> peers);
+  RoleListener(const std::filesystem::path& path, mode_t mode, Anyone);
   ~RoleListener();
   RoleListener(const RoleListener&) = delete;
   RoleListener& operator=(const RoleListener&) = delete;
@@ -134,6 +139,7 @@ class RoleListener {
  private:
   std::filesystem::path path_;
   std::vector<uid_t> peers_;
+  bool hears_anyone_ = false;
   Descriptor socket_;
   std::uint64_t refused_ = 0;
 };

@@ -1,0 +1,26 @@
+// The other end of the operator's socket: one question, one answer, a deadline (admin_protocol.h).
+#pragma once
+
+#include <filesystem>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <string_view>
+
+namespace control {
+
+struct AdminAnswer {
+  enum class Kind : std::uint8_t {
+    result,       // in `result`
+    refused,      // the answer is no; `error` says why
+    not_allowed,  // not for this user; `error` says who may
+    nobody        // no admin answers there; `error` says where
+  };
+  Kind kind;
+  nlohmann::json result;
+  std::string error;
+};
+
+// Asks the admin of the page directory `pages`. Waits at most admin_patience.
+[[nodiscard]] AdminAnswer ask_admin(const std::filesystem::path& pages, std::string_view command);
+
+}  // namespace control

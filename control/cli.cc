@@ -1,0 +1,288 @@
+// noonmark, the operator's program: sub-commands, their options, their exit codes.
+//
+// Every command that asks a running server goes to its admin role by the operator's socket; none of them
+// reads a page or a key. With --json the raw result object is printed, for programs.
+#include <CLI/CLI.hpp>
+#include <csignal>
+#include <ctime>
+#include <exception>
+#include <filesystem>
+#include <functional>
+#include <iostream>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "control/admin_client.h"
+#include "control/cli_text.h"
+#include "control/config_check.h"
+#include "control/launcher.h"
+#include "control/query.h"
+
+namespace control {
+namespace {
+
+using nlohmann::json;
+
+enum ExitCode : int { good = 0, answer_is_no = 1, wrong_usage = 2, nobody_answers = 3, not_allowed = 4 };
+
+constexpr const char* about =
+    "Noonmark: authenticated time (NTP and NTS) from a DPDK dataplane.\n"
+    "\n"
+    "Begin with `noonmark check FILE`, then `noonmark run --config FILE`,\n"
+    "then `noonmark status`. `noonmark COMMAND --help` explains each.";
+constexpr const char* exit_codes =
+    "Exit codes:\n"
+    "  0  done, or the answer is yes\n"
+    "  1  it failed, or the answer is no; stderr says why\n"
+    "  2  wrong usage\n"
+    "  3  nobody answers: Noonmark is not running there\n"
+    "  4  not allowed for this user";
+
+struct Options {
+  std::filesystem::path pages = "/run/noonmark";
+  bool is_json = false;
+  std::filesystem::path file;
+  std::vector<std::filesystem::path> overlays;
+  std::optional<std::filesystem::path> run_pages;
+  std::optional<std::filesystem::path> bin_dir;
+  std::optional<std::filesystem::path> ready_file;
+  QueryOptions query;
+  bool is_ipv4 = false;
+  bool is_ipv6 = false;
+};
+
+int fail(ExitCode code, const std::string& sentence) {
+  std::cerr << "noonmark: " << sentence << "\n";
+  return code;
+}
+
+// A person's relative path is meant from where that person stands; from here on it is absolute.
+std::filesystem::path from_root(const std::filesystem::path& path) {
+  return path.is_relative() ? std::filesystem::current_path() / path : path;
+}
+
+std::string in_json(const json& value) {
+  return value.dump(2, ' ', true, json::error_handler_t::replace) + "\n";
+}
+
+// Asks, and prints the answer as `to_text` makes it or raw.
+template <class ToText>
+int ask(const Options& options, const char* command, ToText to_text) {
+  const AdminAnswer answer = ask_admin(from_root(options.pages), command);
+  switch (answer.kind) {
+    case AdminAnswer::Kind::result:
+      std::cout << (options.is_json ? in_json(answer.result) : to_text(answer.result)) << std::flush;
+      return good;
+    case AdminAnswer::Kind::refused:
+      return fail(answer_is_no, answer.error);
+    case AdminAnswer::Kind::not_allowed:
+      return fail(not_allowed, answer.error);
+    case AdminAnswer::Kind::nobody:
+      return fail(nobody_answers, answer.error);
+  }
+  return answer_is_no;
+}
+
+int check(const Options& options) {
+  std::vector<std::filesystem::path> overlays;
+  for (const auto& overlay : options.overlays) overlays.push_back(from_root(overlay));
+  const ConfigCheck report = check_config(from_root(options.file), overlays);
+  const bool is_good = report.errors.empty();
+  if (options.is_json) {
+    std::cout << in_json({{"file", options.file.native()},
+                          {"ok", is_good},
+                          {"errors", report.errors},
+                          {"warnings", report.warnings},
+                          {"summary", report.summary}})
+              << std::flush;
+    return is_good ? good : answer_is_no;
+  }
+  for (const std::string& error : report.errors) std::cerr << error << "\n";
+  for (const std::string& warning : report.warnings) std::cerr << "warning: " << warning << "\n";
+  if (!is_good) return answer_is_no;
+  std::cout << options.file.native() << ": good\n"
+            << check_text(report.summary, std::time(nullptr)) << std::flush;
+  return good;
+}
+
+int run(const Options& options) {
+  LauncherOptions launcher;
+  launcher.config = from_root(options.file);
+  for (const auto& overlay : options.overlays) launcher.overlays.push_back(from_root(overlay));
+  if (options.run_pages) launcher.pages = from_root(*options.run_pages);
+  // The three programs are installed beside each other.
+  launcher.bin_dir = options.bin_dir ? from_root(*options.bin_dir)
+                                     : std::filesystem::read_symlink("/proc/self/exe").parent_path();
+  if (options.ready_file) launcher.ready_file = from_root(*options.ready_file);
+  return run_launcher(launcher);
+}
+
+int query(Options& options) {
+  if (options.is_ipv4) options.query.family = QueryFamily::ipv4;
+  if (options.is_ipv6) options.query.family = QueryFamily::ipv6;
+  if (options.query.ca) options.query.ca = from_root(*options.query.ca);
+  options.query.json = options.is_json;
+  const int code = run_query(options.query, std::cout, std::cerr);
+  std::cout << std::flush;
+  return code;
+}
+
+// One sub-command with its explanation; the example stands at its end.
+CLI::App* add_command(CLI::App& app, const char* name, const char* line, const char* explanation) {
+  CLI::App* command = app.add_subcommand(name, line);
+  command->footer(std::string(explanation) + "\n\n" + exit_codes);
+  return command;
+}
+
+void add_json(CLI::App* command, Options& options) {
+  command->add_flag("--json", options.is_json, "print the result as JSON, for programs");
+}
+
+void add_pages(CLI::App* command, Options& options) {
+  command->add_option("--pages", options.pages, "page directory of the running server")
+      ->type_name("DIR")
+      ->capture_default_str();
+}
+
+void add_overlays(CLI::App* command, Options& options) {
+  command->add_option("--overlay", options.overlays, "a further file that wins key by key; repeatable")
+      ->type_name("FILE")
+      ->expected(1)
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+}
+
+void add_query_options(CLI::App* command, Options& options) {
+  QueryOptions& wanted = options.query;
+  const auto port = CLI::Range(std::uint16_t{1}, std::uint16_t{65535});
+  command->add_option("host", wanted.host, "name or address of the server")->required()->type_name("HOST");
+  command->add_option("--ke-port", wanted.ke_port, "TCP port of NTS-KE")
+      ->type_name("N")
+      ->check(port)
+      ->capture_default_str();
+  command->add_option("--ntp-port", wanted.ntp_port, "UDP port, instead of what NTS-KE says")
+      ->type_name("N")
+      ->check(port);
+  command->add_option("--ca", wanted.ca, "PEM authorities, instead of the system's")->type_name("FILE");
+  CLI::Option* ipv4 = command->add_flag("-4", options.is_ipv4, "IPv4 only");
+  command->add_flag("-6", options.is_ipv6, "IPv6 only")->excludes(ipv4);
+  command->add_flag("--plain", wanted.plain, "NTP without authentication");
+  command->add_option("--samples", wanted.samples, "NTP exchanges")
+      ->type_name("N")
+      ->check(CLI::Range(1, 64))
+      ->capture_default_str();
+  command->add_option("--timeout-ms", wanted.timeout_ms, "for NTS-KE as a whole")
+      ->type_name("N")
+      ->check(CLI::Range(1, 600'000))
+      ->capture_default_str();
+  add_json(command, options);
+}
+
+// The table of commands. Each callback only notes what to do: the doing is outside CLI11's error handling.
+int dispatch(int argc, char** argv) {
+  Options options;
+  std::function<int()> work;
+  CLI::App app(about, "noonmark");
+  app.footer(exit_codes);
+  app.set_version_flag("--version", "noonmark " NOONMARK_VERSION);
+  app.require_subcommand(1);
+
+  CLI::App* command =
+      add_command(app, "run", "start all roles and the dataplane, and watch over them",
+                  "Runs in the foreground until Ctrl-C or SIGTERM, without systemd; needs root.\n"
+                  "A role that dies is started again.\n"
+                  "Example:\n"
+                  "  noonmark run --config /etc/noonmark/noonmark.toml");
+  command->add_option("--config", options.file, "the configuration")->required()->type_name("FILE");
+  add_overlays(command, options);
+  command->add_option("--pages", options.run_pages, "page directory, instead of the file's")
+      ->type_name("DIR");
+  command->add_option("--bin-dir", options.bin_dir, "where the other two programs are")->type_name("DIR");
+  command->add_option("--ready-file", options.ready_file, "made once every role serves")->type_name("FILE");
+  command->callback([&] { work = [&] { return run(options); }; });
+
+  command = add_command(app, "status", "whether it serves, and whether the time is right",
+                        "The first line is the answer: serving or not, synchronised or not.\n"
+                        "Then the dataplane, the clock, the keys and NTS-KE, a few lines each.\n"
+                        "Examples:\n"
+                        "  noonmark status\n"
+                        "  noonmark status --json");
+  add_pages(command, options);
+  add_json(command, options);
+  command->callback([&] { work = [&] { return ask(options, "status", status_text); }; });
+
+  command = add_command(app, "counters", "what became of every packet",
+                        "Each packet that came in is counted once under what became of it, so that\n"
+                        "received = answered + dropped + not ours, exactly. Zeros are left out.\n"
+                        "Example:\n"
+                        "  noonmark counters");
+  add_pages(command, options);
+  add_json(command, options);
+  command->callback([&] { work = [&] { return ask(options, "counters", counters_text); }; });
+
+  command = add_command(app, "keys", "which cookie keys there are, and their states",
+                        "Shows ids, states and ages, never a key. Cookies are made with the `current`\n"
+                        "key; those of `accepting` ones are still good; those of `retired` ones are not.\n"
+                        "Example:\n"
+                        "  noonmark keys");
+  add_pages(command, options);
+  add_json(command, options);
+  command->callback([&] {
+    work = [&] {
+      return ask(options, "keys", [](const json& keys) { return keys_text(keys, std::time(nullptr)); });
+    };
+  });
+
+  command = add_command(app, "rotate", "make a new cookie key and hand over to it",
+                        "The new key is used once every core has it; clients keep their cookies.\n"
+                        "For root and the admin user.\n"
+                        "Example:\n"
+                        "  sudo noonmark rotate");
+  add_pages(command, options);
+  add_json(command, options);
+  command->callback([&] { work = [&] { return ask(options, "rotate", rotate_text); }; });
+
+  command = add_command(app, "check", "look at a configuration before using it",
+                        "Reads the file and looks at the certificate, the key and the directories it\n"
+                        "names, as the roles will. Errors are FILE:LINE:COLUMN and what to do.\n"
+                        "Example:\n"
+                        "  sudo noonmark check /etc/noonmark/noonmark.toml");
+  command->add_option("file", options.file, "the configuration")->required()->type_name("FILE");
+  add_overlays(command, options);
+  add_json(command, options);
+  command->callback([&] { work = [&] { return check(options); }; });
+
+  command = add_command(app, "query", "ask a server for the time, as a client would",
+                        "One NTS-KE exchange over TLS, then a few authenticated NTP exchanges, told as\n"
+                        "a person reads them. Never touches the clock. Needs no running Noonmark here.\n"
+                        "Examples:\n"
+                        "  noonmark query time.example.net\n"
+                        "  noonmark query --plain 192.0.2.1");
+  add_query_options(command, options);
+  command->callback([&] { work = [&] { return query(options); }; });
+
+  if (argc < 2) {
+    std::cerr << app.help();
+    return wrong_usage;
+  }
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& outcome) {
+    return app.exit(outcome) == 0 ? good : wrong_usage;  // --help and --version are no errors
+  }
+  return work();
+}
+
+}  // namespace
+}  // namespace control
+
+int main(int argc, char** argv) {
+  // `noonmark status | head -1` ends quietly, whatever the caller made of SIGPIPE.
+  std::signal(SIGPIPE, SIG_DFL);
+  try {
+    return control::dispatch(argc, argv);
+  } catch (const std::exception& error) {
+    std::cerr << "noonmark: " << error.what() << "\n";
+    return control::answer_is_no;
+  }
+}

@@ -1,0 +1,20 @@
+// How reports look for a person: plain ASCII, one fact a line, readable in 40 columns and through a pipe.
+//
+// The reports are those of admin_protocol.h. A field that is missing or of another type, as from a server of
+// another version, reads as "?" and never stops the rest.
+#pragma once
+
+#include <cstdint>
+#include <nlohmann/json.hpp>
+#include <string>
+
+namespace control {
+
+[[nodiscard]] std::string status_text(const nlohmann::json& status);
+[[nodiscard]] std::string counters_text(const nlohmann::json& counters);
+[[nodiscard]] std::string keys_text(const nlohmann::json& keys, std::int64_t now_unix_s);
+[[nodiscard]] std::string rotate_text(const nlohmann::json& rotate);
+// Of check_config's summary: the lines after "FILE: good".
+[[nodiscard]] std::string check_text(const nlohmann::json& summary, std::int64_t now_unix_s);
+
+}  // namespace control
