@@ -9,6 +9,7 @@
 #include <fstream>
 #include <memory>
 #include <poll.h>
+#include <span>
 #include <stdexcept>
 #include <string>
 #include <sys/signalfd.h>
@@ -188,6 +189,7 @@ class Launcher {
   }
 
   int run() {
+    for (const auto& child : all_but_dataplane()) child->begin(Clock::now());
     while (!stop_signal_) {
       for (const auto& child : children_) child->look(Clock::now());
       wait();
@@ -195,7 +197,7 @@ class Launcher {
         stop();
         return 1;
       }
-      tell_when_ready();
+      if (!has_been_ready_) go_on_with_start();
     }
     log(Severity::info, std::string("stopping on ") + ::strsignal(stop_signal_));
     notify_stopping();
@@ -251,14 +253,23 @@ class Launcher {
     return one_has_ended;
   }
 
-  void tell_when_ready() {
-    if (has_been_ready_) return;
-    if (!std::all_of(children_.begin(), children_.end(), [](const auto& child) { return child->is_ready(); }))
-      return;
+  // The dataplane comes last, when keys, clock and settings are there: whoever is answered at all is then
+  // answered as well as we can, and its reading the page before its first packet acknowledges the keys.
+  void go_on_with_start() {
+    const auto is_ready = [](const auto& child) { return child->is_ready(); };
+    const std::span others = all_but_dataplane();
+    if (!std::all_of(others.begin(), others.end(), is_ready)) return;
+    Supervised& dataplane = *children_.back();
+    if (!dataplane.is_running()) dataplane.begin(Clock::now());
+    if (!dataplane.is_ready()) return;
     has_been_ready_ = true;
     ready_file_.write();
     notify_ready();
     log(Severity::info, "all roles serve");
+  }
+
+  [[nodiscard]] std::span<const std::unique_ptr<Supervised>> all_but_dataplane() const {
+    return std::span(children_).first(children_.size() - 1);
   }
 
   void stop() {

@@ -98,6 +98,10 @@ Supervised::~Supervised() {
   ::unlink(socket_path_.c_str());
 }
 
+void Supervised::begin(Time now) noexcept {
+  if (!is_running() && !is_stopping_) start_at_ = now;
+}
+
 void Supervised::start(Time now) {
   start_at_.reset();
   kill_at_.reset();

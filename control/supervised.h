@@ -39,6 +39,8 @@ class Supervised {
   [[nodiscard]] bool is_running() const noexcept { return pid_ > 0; }
   [[nodiscard]] bool is_ready() const noexcept { return is_ready_; }
 
+  // Its first life begins, by look(). Until then it waits.
+  void begin(Time now) noexcept;
   // Reads what the child says.
   void receive(Time now);
   // Starts it when its time has come; kills it when it was silent too long. Throws when fork fails.
