@@ -95,23 +95,20 @@ class ClientTest : public testing::Test {
     octets.insert(octets.end(), clear.begin(), clear.end());
     const Octets nonce(nonce_bytes, 0x6b);
     const Octets sealed = tests::nettle_seal(key_of(0x52), octets, nonce, plaintext);
-    Octets body(4);
-    nts::store_u16(body.data(), static_cast<std::uint16_t>(nonce.size()));
-    nts::store_u16(body.data() + 2, static_cast<std::uint16_t>(sealed.size()));
-    body.insert(body.end(), nonce.begin(), nonce.end());
-    body.resize(nts::padded_to_4(static_cast<std::uint32_t>(body.size())));
-    body.insert(body.end(), sealed.begin(), sealed.end());
-    body.resize(nts::padded_to_4(static_cast<std::uint32_t>(body.size())) + padding);
-    Octets header(4);
-    nts::store_u16(header.data(), 0x0404);
-    nts::store_u16(header.data() + 2, static_cast<std::uint16_t>(body.size() + 4));
-    octets.insert(octets.end(), header.begin(), header.end());
-    octets.insert(octets.end(), body.begin(), body.end());
+    const std::size_t sealed_at = 8 + nts::padded_to_4(static_cast<std::uint32_t>(nonce.size()));
+    Octets field(sealed_at + nts::padded_to_4(static_cast<std::uint32_t>(sealed.size())) + padding);
+    nts::store_u16(field.data(), 0x0404);
+    nts::store_u16(field.data() + 2, static_cast<std::uint16_t>(field.size()));
+    nts::store_u16(field.data() + 4, static_cast<std::uint16_t>(nonce.size()));
+    nts::store_u16(field.data() + 6, static_cast<std::uint16_t>(sealed.size()));
+    std::copy(nonce.begin(), nonce.end(), field.begin() + 8);
+    std::copy(sealed.begin(), sealed.end(), field.begin() + static_cast<std::ptrdiff_t>(sealed_at));
+    octets.insert(octets.end(), field.begin(), field.end());
     return octets;
   }
   static Octets cookie_field(std::size_t bytes, std::uint8_t fill = 0x77) {
-    Octets field{2, 4, 0, 0};
-    field.resize(4 + bytes, fill);
+    Octets field(4 + bytes, fill);
+    nts::store_u16(field.data(), 0x0204);
     nts::store_u16(field.data() + 2, static_cast<std::uint16_t>(field.size()));
     return field;
   }
@@ -339,8 +336,8 @@ TEST_F(ClientTest, TheIdentifierMustComeOnceWholeAndBeforeTheSeal) {
 
 TEST_F(ClientTest, BeLiberalWithNoncesPaddingUnknownFieldsAndWhatFollowsTheSeal) {
   const Octets unknown = [] {
-    Octets field{0x77, 0x77, 0, 20};
-    field.resize(20, 9);
+    Octets field(20, 0x77);
+    nts::store_u16(field.data() + 2, 20);
     return field;
   }();
   for (const std::size_t nonce_bytes : {1U, 12U, 15U, 16U, 20U, 32U}) {
