@@ -8,8 +8,9 @@
 //           "ntp_port": 123, "took_ms"}                                   (absent with --plain),
 //    "ntp": [{"address", "port", "verdict": name, "authenticated": bool, "stratum", "leap", "reference_id",
 //             "offset_ns", "delay_ns", "root_delay_ns", "root_dispersion_ns", "cookies_received"}],
-//    "offset_ns", "delay_ns": those of the exchange with the least delay,
-//    "cookies_left": in the jar at the end}
+//            (verdict as in nts/client.h, or "no_answer" or "unreachable", and then nothing behind it)
+//    "offset_ns", "delay_ns": those of the exchange with the least delay (absent when none brought time),
+//    "cookies_left": in the jar at the end}                                (absent with --plain)
 #pragma once
 
 #include <cstdint>
@@ -30,7 +31,7 @@ struct QueryOptions {
   QueryFamily family = QueryFamily::any;
   bool plain = false;  // NTP without NTS
   std::uint32_t samples = 4;
-  std::uint32_t timeout_ms = 5000;  // for NTS-KE as a whole, and a fifth of it for each NTP exchange
+  std::uint32_t timeout_ms = 5000;  // for a look-up, for NTS-KE as a whole; a fifth of it for each exchange
   bool json = false;
 };
 

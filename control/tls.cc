@@ -77,8 +77,7 @@ std::shared_ptr<TlsContextState> new_context(const SSL_METHOD* method) {
   return state;
 }
 
-std::int64_t expiry_of(const SSL_CTX* context) {
-  const X509* certificate = SSL_CTX_get0_certificate(context);
+std::int64_t expiry_of(const X509* certificate) {
   std::tm expiry{};
   if (certificate == nullptr || ASN1_TIME_to_tm(X509_get0_notAfter(certificate), &expiry) != 1) return 0;
   return ::timegm(&expiry);
@@ -103,6 +102,13 @@ std::string name_of(const X509_NAME* name) {
   std::string copy(text, static_cast<std::size_t>(bytes));
   BIO_free(memory);
   return copy;
+}
+
+// The peer's own certificate. One that was refused is kept only at the head of the chain that was tried.
+const X509* certificate_of_peer(const SSL* ssl) {
+  if (const X509* accepted = SSL_get0_peer_certificate(ssl); accepted != nullptr) return accepted;
+  const STACK_OF(X509)* tried = SSL_get0_verified_chain(ssl);
+  return tried != nullptr && sk_X509_num(tried) > 0 ? sk_X509_value(tried, 0) : nullptr;
 }
 
 std::string time_of(const ASN1_TIME* time) {
@@ -140,7 +146,7 @@ TlsContext TlsContext::for_server(const std::filesystem::path& certificate,
     throw TlsError(private_key.string() + ": does not belong to " + certificate.string() + " (" +
                    last_error() + ")");
   }
-  state->expires_unix_s = expiry_of(context);
+  state->expires_unix_s = expiry_of(SSL_CTX_get0_certificate(context));
   return TlsContext(state);
 }
 
@@ -303,10 +309,11 @@ TlsFacts TlsConnection::facts() const {
   facts.version = SSL_get_version(ssl);
   if (const SSL_CIPHER* cipher = SSL_get_current_cipher(ssl); cipher != nullptr)
     facts.cipher = SSL_CIPHER_get_name(cipher);
-  if (const X509* peer = SSL_get0_peer_certificate(ssl); peer != nullptr) {
+  if (const X509* peer = certificate_of_peer(ssl); peer != nullptr) {
     facts.subject = name_of(X509_get_subject_name(peer));
     facts.issuer = name_of(X509_get_issuer_name(peer));
     facts.not_after = time_of(X509_get0_notAfter(peer));
+    facts.expires_unix_s = expiry_of(peer);
   }
   if (const long verified = SSL_get_verify_result(ssl); verified != X509_V_OK) {
     facts.verify_fault = X509_verify_cert_error_string(verified);

@@ -28,9 +28,10 @@ struct TlsContextState;
 struct TlsFacts {
   std::string version;
   std::string cipher;
-  std::string subject;  // of the peer's certificate; empty without one
+  std::string subject;  // of the peer's certificate, a refused one too; empty without one
   std::string issuer;
-  std::string not_after;     // of the peer's certificate, as OpenSSL prints it
+  std::string not_after;  // of the peer's certificate, as OpenSSL prints it
+  std::int64_t expires_unix_s = 0;
   std::string verify_fault;  // empty: the peer's certificate was verified
 };
 

@@ -8,6 +8,7 @@
 #pragma once
 
 #include <array>
+#include <cstddef>
 #include <cstdint>
 #include <span>
 #include <string_view>
@@ -33,8 +34,8 @@ class CookieJar {
   CookieJar& operator=(const CookieJar&) = default;
   ~CookieJar();
 
-  // False when the jar is full, or when the cookie is empty, longer than client_cookie_bytes_max, or no
-  // multiple of 4 octets (it could not be sent back in an extension field).
+  // False when the jar is full, or when the cookie could not be sent back in an extension field of its own:
+  // shorter than 12 octets (RFC 7822), longer than client_cookie_bytes_max, or no multiple of 4.
   bool add(std::span<const std::uint8_t> cookie) noexcept;
 
   // Copies the oldest cookie into `room` and forgets it. Returns its length, 0 when the jar is empty.
@@ -81,10 +82,12 @@ struct ClientRequest {
 // What an incoming packet is to the client. Only `good` may be measured with.
 enum class AnswerVerdict : std::uint8_t {
   good,
-  kiss,                // stratum 0 with DENY, RSTR or RATE: the server asks us to go or to slow down
-  nts_nak,             // NTSN: the server cannot use our cookie, ask NTS-KE for new ones
+  // Stratum 0 with DENY, RSTR or RATE: the server asks us to go or to slow down. To an NTS request it needs
+  // our identifier, but no seal (RFC 8915 section 5.7): see `authenticated` before believing it at once.
+  kiss,
+  nts_nak,             // NTSN, with our identifier: the server cannot use our cookie, ask NTS-KE for new ones
   unsynchronised,      // the server says that it does not know the time (leap 3, or stratum 0 or above 15)
-  implausible,         // transmit stamp missing or before the receive stamp, or a root distance over 16 s
+  implausible,         // a stamp missing, transmit before receive, or a root distance of 16 s or more
   refused_short,       // fewer than 48 octets
   refused_mode,        // not version 4, mode 4
   refused_origin,      // not an answer to this request (RFC 5905 section 8, test 2)
@@ -133,8 +136,10 @@ struct Answer {
   NtpTime transmit{};  // T3
 };
 
-// Judges `packet` as the answer to `request` and puts the cookies it brings into the jar. `session` and
-// `tier` may be null for a plain request. Changes nothing in `session` unless the tag verified.
+// Judges `packet` as the answer to `request` and puts the cookies it brings into the jar, as far as there is
+// room. `session` and `tier` may be null for a plain request, and what stands behind the header of its answer
+// is ignored. Changes nothing in `session` unless the tag verified and every encrypted field is well formed.
+// The same octets are good as often as they are shown: the caller forgets the request with its first answer.
 [[nodiscard]] Answer read_answer(std::span<const std::uint8_t> packet, const ClientRequest& request,
                                  ClientSession* session, const siv::Kernels* tier) noexcept;
 

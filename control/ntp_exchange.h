@@ -1,0 +1,40 @@
+// One NTP request and the answer to it, over a UDP socket of its own (RFC 9109: a random port each time).
+//
+// What is no answer is dropped and waited on, because anybody can send such packets. T1 is read right before
+// the send; T4 is the kernel's receive stamp, so that a busy machine does not lengthen the delay.
+#pragma once
+
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/ip/udp.hpp>
+#include <chrono>
+#include <cstdint>
+#include <string>
+
+#include "nts/client.h"
+
+namespace control {
+
+struct NtpExchange {
+  enum class End : std::uint8_t {
+    answered,
+    silent,       // nothing that was an answer came in time
+    unreachable,  // the network said so
+  };
+  End end = End::silent;
+  nts::Answer answer;                 // when answered
+  nts::Measurement measurement;       // when answered with stamps
+  std::uint32_t ignored = 0;          // packets that were no answer
+  nts::AnswerVerdict last_ignored{};  // of the last of them
+  std::string fault;                  // when unreachable: the system's reason
+};
+
+// Sends `request` and waits for its answer. A kiss that is not authenticated counts only when nothing better
+// comes until the deadline (RFC 8915 section 5.7). `session` and `tier` as in nts::read_answer; all borrowed
+// until it returns.
+[[nodiscard]] boost::asio::awaitable<NtpExchange> exchange_ntp(boost::asio::ip::udp::endpoint server,
+                                                               const nts::ClientRequest& request,
+                                                               nts::ClientSession* session,
+                                                               const nts::siv::Kernels* tier,
+                                                               std::chrono::milliseconds deadline);
+
+}  // namespace control
