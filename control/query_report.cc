@@ -105,14 +105,6 @@ nlohmann::json json_of(const QuerySample& sample) {
 
 }  // namespace
 
-std::string printable(std::string_view text) {
-  std::string clean(text);
-  for (char& letter : clean) {
-    if (letter < 0x20 || letter > 0x7e) letter = '?';
-  }
-  return clean;
-}
-
 std::string text_of_duration(std::int64_t ns) {
   const double magnitude = std::abs(static_cast<double>(ns));
   const auto value = static_cast<double>(ns);

@@ -13,6 +13,7 @@
 
 #include "control/ke_client.h"
 #include "control/ntp_exchange.h"
+#include "control/printable.h"
 
 namespace control {
 
@@ -51,7 +52,4 @@ void print_json(std::ostream& out, const QueryFacts& facts);
 [[nodiscard]] std::string text_of_duration(std::int64_t ns);
 // "GPS", or "192.0.2.1" when the stratum says that it is an address.
 [[nodiscard]] std::string text_of_reference_id(std::uint32_t reference_id, std::uint8_t stratum);
-// Printable ASCII; anything else becomes '?'.
-[[nodiscard]] std::string printable(std::string_view text);
-
 }  // namespace control

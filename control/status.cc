@@ -170,14 +170,6 @@ std::string alarm_of(const KeyListReply& reply) {
 
 }  // namespace
 
-std::string printable(std::string_view text) {
-  std::string clean(text.substr(0, text.find('\0')));
-  for (char& c : clean) {
-    if (c < ' ' || c > '~') c = '?';
-  }
-  return clean;
-}
-
 bool is_serving(const shm::StatsPage& page, uid_t writer) {
   return page.instance_id.load(std::memory_order_acquire) != 0 &&
          page.serving.load(std::memory_order_acquire) == 1 && is_process_of(load(page.pid), writer);

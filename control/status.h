@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "control/messages.h"
+#include "control/printable.h"
 #include "dataplane/shm/pages.h"
 
 namespace control {
@@ -26,9 +27,6 @@ struct Moment {
 
 // One NTS-KE worker's answer; nothing when it gave none in time.
 using KeAnswers = std::vector<std::optional<KeCounters>>;
-
-// Printable ASCII up to the first NUL; anything else becomes '?'.
-[[nodiscard]] std::string printable(std::string_view text);
 
 // True when the page is of a dataplane that serves now: begun, not ended, and its process lives under
 // `writer`.
