@@ -178,6 +178,7 @@ class KeServer {
     error_code error;
     while (!session.is_done()) {
       const std::size_t bytes = co_await socket.async_read_some(asio::buffer(buffer), no_throw(error));
+      if (error == asio::error::operation_aborted) co_return;  // the deadline: hold_place has the last word
       if (error) {
         session.receive_end();
       } else {

