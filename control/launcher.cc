@@ -132,6 +132,7 @@ ChildSpec control_spec(Role role, const Config& config, const LauncherOptions& o
   if (role == Role::keeper)
     spec.groups = {identity_of(Role::dataplane).gid};  // so that it may give it the keys
   if (role == Role::ke) {
+    spec.reloads_on_hangup = true;
     spec.open_files = config.nts_ke.connections_max * open_files_per_connection + open_files_reserve;
     if (config.nts_ke.port < unprivileged_port_min) spec.capabilities = {CAP_NET_BIND_SERVICE};
   }
@@ -227,9 +228,7 @@ class Launcher {
   void handle(int signal) {
     if (signal == SIGTERM || signal == SIGINT) stop_signal_ = signal;
     if (signal == SIGHUP) {
-      for (const auto& child : children_) {
-        if (child->name().starts_with(identity_of(Role::ke).name)) child->signal(SIGHUP);
-      }
+      for (const auto& child : children_) child->reload();
     }
   }
 

@@ -2,7 +2,8 @@
 //
 // On an appliance systemd does this work, one unit a role. Here, as there: a role gets no more than it needs
 // (its uid, its capabilities, no new privileges), says READY=1 when it serves, and is started again when it
-// dies, with a growing pause so that a broken one costs nothing.
+// dies, with a growing pause so that a broken one costs nothing. The dataplane is started when all others
+// serve. One launcher per page directory; pages stay there when it ends, and the next one goes on with them.
 #pragma once
 
 #include <filesystem>
@@ -21,7 +22,7 @@ struct LauncherOptions {
 
 // Runs until SIGTERM or SIGINT, then stops every role. Returns 0 after that, 1 when a role ends before all
 // were ready; its own words are on stderr. Throws ConfigError or std::runtime_error with one sentence when it
-// cannot start. Needs root.
+// cannot start. SIGHUP is passed on to `ke`, which loads its certificate anew. Needs root.
 [[nodiscard]] int run_launcher(const LauncherOptions& options);
 
 }  // namespace control

@@ -7,6 +7,7 @@
 #pragma once
 
 #include <chrono>
+#include <csignal>
 #include <filesystem>
 #include <optional>
 #include <string>
@@ -53,6 +54,10 @@ class Supervised {
   [[nodiscard]] std::chrono::milliseconds pause() const noexcept { return pause_; }
   // Sends a signal, if it runs.
   void signal(int number) const noexcept;
+  // SIGHUP, if it knows what to do with that.
+  void reload() const noexcept {
+    if (spec_.reloads_on_hangup) signal(SIGHUP);
+  }
   // From now on its death is what was asked for, and it is not started again.
   void stop() noexcept;
   // SIGKILL to it and all it started.
@@ -72,7 +77,7 @@ class Supervised {
   bool is_stopping_ = false;
   Time started_{};
   Time last_sign_{};
-  std::optional<Time> start_at_ = Time{};    // its next life; at once
+  std::optional<Time> start_at_;             // its next life
   std::optional<Time> kill_at_;              // SIGABRT was sent
   std::chrono::milliseconds pause_{0};       // before the life that comes next
   std::chrono::milliseconds next_pause_{0};  // and before the one after
