@@ -313,6 +313,7 @@ void serve(const Options& options) {
                                                            instance_id, settings->cores[i], rte_get_tsc_hz(),
                                                            queues_of_worker(ports, i)}));
   }
+  watch.look();  // EAL took a tenth of a second: the first packet meets the pages that are there now
   {
     const RunningWorkers running(workers);
     stats->serving.store(1);

@@ -36,6 +36,8 @@ class Load:
         self.lab = lab
         with namespace(lab.client_namespace):
             self.poller = nts_client.Poller(nts_client.key_exchange(network.SERVER_IPV4, lab.ca, network.NAME))
+        assert wait_until(self.poller.poll), "the test before may have just killed the dataplane"
+        self.poller.sent = self.poller.good = self.poller.lost = 0
         self.stops = threading.Event()
         self.fault = None
         self.thread = threading.Thread(target=self.work)
