@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -128,17 +129,18 @@ def test_after_a_kill_9_of_itself_it_runs_again():
     assert remains() == []
 
 
-def test_without_root_it_says_one_sentence_and_ends_with_2(tmp_path):
+def test_without_root_it_says_one_sentence_and_ends_with_2():
     """A copy of the scripts where nobody may read them: the tree itself may be closed to others."""
-    copy = tmp_path / "tree"
-    shutil.copytree(ROOT / "configs", copy / "configs", ignore=shutil.ignore_patterns("__pycache__"))
-    for directory in [copy, *copy.parents][:3]:
-        directory.chmod(0o755)
-    for script in (["configs/quickstart"], ["configs/quickstart", "--serve"]):
-        done = subprocess.run([copy / script[0], *script[1:]], user=65534, group=65534, extra_groups=[], cwd="/",
-                              capture_output=True, text=True, check=False, timeout=60)
-        assert done.returncode == 2, done.stdout + done.stderr
-        assert len(done.stderr.strip().splitlines()) == 1 and "root" in done.stderr
+    with tempfile.TemporaryDirectory(dir="/tmp") as directory:
+        os.chmod(directory, 0o755)
+        for folder in ("configs", "tests"):
+            shutil.copytree(ROOT / folder, Path(directory, folder),
+                            ignore=shutil.ignore_patterns("__pycache__", "vectors"))
+        for words in (["configs/quickstart"], ["configs/quickstart", "--serve"], ["tests/run"], ["tests/run", "unit"]):
+            done = subprocess.run([Path(directory, words[0]), *words[1:]], user=65534, group=65534, extra_groups=[],
+                                  cwd="/", capture_output=True, text=True, check=False, timeout=60)
+            assert done.returncode == 2, done.stdout + done.stderr
+            assert len(done.stderr.strip().splitlines()) == 1 and "root" in done.stderr
 
 
 @pytest.mark.parametrize("words", [["--nonsense"], ["--ntp-port", "0"], ["--ntp-port", "65536"], ["--ke-port", "x"],
