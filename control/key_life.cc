@@ -238,8 +238,7 @@ asio::awaitable<RotateReply> KeyLife::rotate() {
   if (wish_)
     co_return rotate_reply(Status::held, 0, "a rotation waits already for the key file to be written");
   if (!disk_alarm_.empty()) co_return rotate_reply(Status::failed, 0, "no new key: " + disk_alarm_);
-  look again in a moment ");
-      const auto wish = wish_ = std::make_shared<Wish>(io_);
+  const auto wish = wish_ = std::make_shared<Wish>(io_);
   wake_.cancel();
   wish->done.expires_after(setup_.rotate_patience);
   error_code ignored;
