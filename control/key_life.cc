@@ -235,8 +235,9 @@ void KeyLife::grant(const RotateReply& reply) {
 
 asio::awaitable<RotateReply> KeyLife::rotate() {
   if (pending_key_id(ring_->ring) != 0) co_return reply_of_pending();
+  if (wish_)
+    co_return rotate_reply(Status::held, 0, "a rotation waits already for the key file to be written");
   if (!disk_alarm_.empty()) co_return rotate_reply(Status::failed, 0, "no new key: " + disk_alarm_);
-  if (wish_) co_return rotate_reply(Status::held, 0, "a rotation has just begun; look again in a moment");
   const auto wish = wish_ = std::make_shared<Wish>(io_);
   wake_.cancel();
   wish->done.expires_after(setup_.rotate_patience);
