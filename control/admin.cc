@@ -112,7 +112,7 @@ class Admin {
         config_(config),
         interfaces_(interfaces_of(config)),
         page_(shm::Segment<shm::SettingsPage>::open_writable(config.paths.pages, 0)),
-        operators_(config.paths.pages / "admin" / "socket", 0666, anyone) {
+        operators_(RoleListener::for_anyone(config.paths.pages / "admin" / "socket", 0666)) {
     require_address_source(config);
     if (config.server.addresses_automatic)
       watch_.emplace();  // before the first look, so that nothing is missed
