@@ -108,6 +108,7 @@ int check(const Options& options) {
 }
 
 int run(const Options& options) {
+  std::signal(SIGPIPE, SIG_IGN);  // whoever read our log may go; the server stays
   LauncherOptions launcher;
   launcher.config = from_root(options.file);
   for (const auto& overlay : options.overlays) launcher.overlays.push_back(from_root(overlay));

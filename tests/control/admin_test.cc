@@ -385,6 +385,21 @@ TEST_F(AdminRole, F11_AnyoneMayReadButOnlyTheOperatorRotates) {
   keeper.join();
 }
 
+TEST_F(AdminRole, F11_AStrangerAsksNoFasterThanItsPause) {
+  if (!is_root_) GTEST_SKIP() << "other uids need root";
+  start();
+  EXPECT_EQ(as_uid(stranger,
+                   [&] {
+                     Client client(pages_);
+                     const auto begun = std::chrono::steady_clock::now();
+                     for (int i = 0; i < 3; ++i) {
+                       if (client.ask(R"({"command": "status"})")["ok"] != true) return 1;
+                     }
+                     return std::chrono::steady_clock::now() - begun >= 2 * 50ms ? 0 : 2;
+                   }),
+            0);
+}
+
 TEST_F(AdminRole, ARoleThatHangsIsShownAsNotRunning) {
   const RoleListener keeper(pages_ / "keeper" / "socket", 0666, {identity_of(Role::admin).uid});
   const RoleListener first(pages_ / "ke" / "0.socket", 0666, {identity_of(Role::admin).uid});

@@ -2,7 +2,6 @@
 
 #include "control/status.h"
 
-#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <memory>
 #include <random>
@@ -15,8 +14,6 @@ namespace control {
 namespace {
 
 using nlohmann::json;
-using testing::HasSubstr;
-using testing::StartsWith;
 
 constexpr std::uint64_t hz = 2'000'000'000;
 constexpr Moment now{100 * hz, 1'700'000'100};
@@ -155,21 +152,6 @@ TEST(DataplaneCounters, OutliveTheirProcess) {
   EXPECT_EQ(dataplane_counters(page.get(), ::geteuid()), (json{{"running", false}}));
 }
 
-TEST(CountersText, AddsUpExactlyAndLeavesZerosOut) {
-  const auto page = serving_page();
-  json counters = {{"dataplane", dataplane_counters(page.get(), ::geteuid())}};
-  const std::string text = counters_text(counters);
-  EXPECT_THAT(text, StartsWith("received 20 = answered 12 + dropped 6 + not ours 2\n"));
-  EXPECT_THAT(text, HasSubstr("  drop_ttl 4\n"));
-  EXPECT_THAT(text, testing::Not(HasSubstr("drop_version")));
-  counters["dataplane"]["received_packets"] = 21;
-  EXPECT_THAT(counters_text(counters),
-              StartsWith("received 21 = answered 12 + dropped 6 + not ours 2 + on the way 1\n"));
-  counters["dataplane"]["received_packets"] = 18;
-  counters["dataplane"]["frame"]["pass_other"] = 0;
-  EXPECT_THAT(counters_text(counters), StartsWith("received 18 = answered 12 + dropped 6\n"));
-}
-
 hwclock::ClockState locked_clock() {
   hwclock::ClockState state{};
   state.tsc0 = now.tsc - hz / 8;
@@ -214,9 +196,6 @@ TEST(ClockStatus, ALocalClockIsNeverCalledSynchronised) {
   EXPECT_EQ(report["synchronised"], false);
   EXPECT_EQ(report["stratum"], 10);
   EXPECT_EQ(report["reference_id"], "LOCL");
-  const json status = {{"version", "0.1.0"}, {"dataplane", {{"running", true}}}, {"clock", report}};
-  EXPECT_THAT(status_text(status),
-              StartsWith("Noonmark 0.1.0: serving, NOT synchronised (local clock, stratum 10 declared)\n"));
   state.state = hwclock::State::locked;  // whatever it says of itself
   state.source = hwclock::Source::local;
   EXPECT_EQ(clock_status(&state, now.tsc)["synchronised"], false);
@@ -328,20 +307,6 @@ TEST(KeReports, SumTheWorkersThatAnswer) {
   EXPECT_EQ(status["workers"][1], (json{{"worker", 1}, {"running", false}}));
   EXPECT_EQ(status["workers"][2]["served"], 4);
   EXPECT_EQ(ke_counters({std::nullopt})["running"], false);
-}
-
-TEST(Texts, AReportOfAnotherVersionIsReadAsFarAsItGoes) {
-  for (const json& strange :
-       {json(), json(7), json("text"), json::array({1, 2}), json{{"dataplane", 3}},
-        json{{"dataplane", {{"running", "yes"}, {"cores", 7}}}, {"clock", {{"state", 5}}}},
-        json{{"keys", {1, "two", {{"id", nullptr}}}}}, json{{"addresses", {1, nullptr}}}}) {
-    SCOPED_TRACE(strange.dump());
-    EXPECT_THAT(status_text(strange), HasSubstr("NOT synchronised"));
-    EXPECT_THAT(counters_text(strange), HasSubstr("NOT running"));
-    EXPECT_THAT(keys_text(strange, 0), StartsWith("generation ?"));
-    EXPECT_THAT(rotate_text(strange), StartsWith("new key ?"));
-    EXPECT_THAT(check_text(strange, 0), StartsWith("server"));
-  }
 }
 
 }  // namespace
