@@ -42,6 +42,9 @@ constexpr std::chrono::milliseconds rotation_patience{1500};
 // Addresses come and go in groups: an interface going down takes all of its own along.
 constexpr std::chrono::milliseconds address_debounce{100};
 constexpr std::chrono::milliseconds accept_pause{50};  // after an error such as EMFILE: others need the CPU
+// A stranger's place stays taken this long after each answer, so that all strangers together ask the other
+// roles at most (clients_max - places_for_operators) / stranger_pause times a second, some 560.
+constexpr std::chrono::milliseconds stranger_pause{50};
 constexpr int page_tries_max = 64;
 
 auto no_throw(error_code& error) { return asio::redirect_error(asio::use_awaitable, error); }
@@ -112,7 +115,7 @@ class Admin {
         config_(config),
         interfaces_(interfaces_of(config)),
         page_(shm::Segment<shm::SettingsPage>::open_writable(config.paths.pages, 0)),
-        operators_(config.paths.pages / "admin" / "socket", 0666, anyone) {
+        operators_(RoleListener::for_anyone(config.paths.pages / "admin" / "socket", 0666)) {
     require_address_source(config);
     if (config.server.addresses_automatic)
       watch_.emplace();  // before the first look, so that nothing is missed
@@ -162,8 +165,10 @@ class Admin {
     settings_ = wanted;
     has_settings_ = true;
     page_->settings.publish(settings_);
-    log(Severity::info, "settings revision " + std::to_string(settings_.revision) + ": answering for " +
-                            std::to_string(settings_.address_count) + " addresses");
+    const std::string line = "settings revision " + std::to_string(settings_.revision) + ": " +
+                             std::to_string(settings_.address_count) + " addresses answered";
+    log(Severity::info, line);
+    notify_status(line);
   }
 
   void warn_of(const std::vector<shm::Address>& found) {
@@ -250,6 +255,11 @@ class Admin {
       text.resize(static_cast<std::size_t>(got));
       const json reply = co_await answer(text, uid);
       if (!send_reply(peer.fd(), reply)) co_return;
+      if (!is_operator(uid)) {
+        error_code error;
+        asio::steady_timer pause(io_, stranger_pause);
+        co_await pause.async_wait(no_throw(error));
+      }
     }
   }
 

@@ -3,6 +3,7 @@
 // Every command that asks a running server goes to its admin role by the operator's socket; none of them
 // reads a page or a key. With --json the raw result object is printed, for programs.
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <csignal>
 #include <ctime>
 #include <exception>
@@ -107,6 +108,7 @@ int check(const Options& options) {
 }
 
 int run(const Options& options) {
+  std::signal(SIGPIPE, SIG_IGN);  // whoever read our log may go; the server stays
   LauncherOptions launcher;
   launcher.config = from_root(options.file);
   for (const auto& overlay : options.overlays) launcher.overlays.push_back(from_root(overlay));
@@ -264,6 +266,12 @@ int dispatch(int argc, char** argv) {
   if (argc < 2) {
     std::cerr << app.help();
     return wrong_usage;
+  }
+  const std::string first = argv[1];
+  const auto is_named_so = [&](const CLI::App* one) { return one->get_name() == first; };
+  const std::vector<CLI::App*> commands = app.get_subcommands([](const CLI::App*) { return true; });
+  if (!first.starts_with('-') && std::none_of(commands.begin(), commands.end(), is_named_so)) {
+    return fail(wrong_usage, "there is no command '" + first + "'; `noonmark --help` lists those that are");
   }
   try {
     app.parse(argc, argv);

@@ -16,6 +16,7 @@ namespace {
 
 using nlohmann::json;
 
+constexpr std::size_t certificate_bytes_max = 1 << 20;
 constexpr std::int64_t day_s = 86400;
 constexpr std::int64_t expiry_warning_s = 14 * day_s;
 
@@ -73,11 +74,20 @@ class Check {
       return;
     }
     const Identity& ke = identity_of(Role::ke);
+    bool is_readable = true;
     try {
       require_secret_file(key, ke.uid, ke.gid);
     } catch (const FileError& wrong) {
       refuse("[nts_ke] private_key", key, wrong.what());
+      is_readable = std::filesystem::is_regular_file(key);
     }
+    try {
+      static_cast<void>(read_checked_file(certificate, certificate_bytes_max));
+    } catch (const FileError& wrong) {
+      refuse("[nts_ke] certificate", certificate, wrong.what());
+      is_readable = false;
+    }
+    if (!is_readable) return;
     try {
       const std::int64_t expires_s = TlsContext::for_server(certificate, key).expires_unix_s();
       report_.summary["certificate_expires_unix_s"] = expires_s;

@@ -125,7 +125,15 @@ Received RoleConnection::receive_by(Deadline deadline, ReceivedMessage& message)
 }
 
 RoleListener::RoleListener(const std::filesystem::path& path, mode_t mode, std::vector<uid_t> peers)
-    : path_(path), peers_(std::move(peers)), socket_(make_socket()) {
+    : RoleListener(path, mode, std::move(peers), false) {}
+
+RoleListener RoleListener::for_anyone(const std::filesystem::path& path, mode_t mode) {
+  return {path, mode, {}, true};
+}
+
+RoleListener::RoleListener(const std::filesystem::path& path, mode_t mode, std::vector<uid_t> peers,
+                           bool hears_anyone)
+    : path_(path), peers_(std::move(peers)), hears_anyone_(hears_anyone), socket_(make_socket()) {
   sockaddr_un address;
   const auto fail = [&](const std::string& what) {
     throw RoleSocketError("cannot listen on " + path.native() + " (" + what +
@@ -140,11 +148,6 @@ RoleListener::RoleListener(const std::filesystem::path& path, mode_t mode, std::
       ::chmod(path.c_str(), mode) != 0 || ::listen(socket_.get(), backlog) != 0) {
     fail(std::strerror(errno));
   }
-}
-
-RoleListener::RoleListener(const std::filesystem::path& path, mode_t mode, Anyone)
-    : RoleListener(path, mode, std::vector<uid_t>{}) {
-  hears_anyone_ = true;
 }
 
 RoleListener::~RoleListener() { ::unlink(path_.c_str()); }

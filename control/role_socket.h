@@ -113,10 +113,6 @@ class RoleConnection {
   Descriptor socket_;
 };
 
-// Asks for a listener that hears every uid, and must then judge each request by peer_uid().
-struct Anyone {};
-inline constexpr Anyone anyone{};
-
 // Where a role waits for the others.
 class RoleListener {
  public:
@@ -124,7 +120,8 @@ class RoleListener {
   // alone and refused, and so is a socket where somebody still listens. Throws RoleSocketError.
   // `mode` is the socket's: who may connect at all; `peers` decides who is heard.
   RoleListener(const std::filesystem::path& path, mode_t mode, std::vector<uid_t> peers);
-  RoleListener(const std::filesystem::path& path, mode_t mode, Anyone);
+  // The same, but hears every uid: judge each request by its peer_uid().
+  [[nodiscard]] static RoleListener for_anyone(const std::filesystem::path& path, mode_t mode);
   ~RoleListener();
   RoleListener(const RoleListener&) = delete;
   RoleListener& operator=(const RoleListener&) = delete;
@@ -137,9 +134,11 @@ class RoleListener {
   [[nodiscard]] std::uint64_t refused() const noexcept { return refused_; }
 
  private:
+  RoleListener(const std::filesystem::path& path, mode_t mode, std::vector<uid_t> peers, bool hears_anyone);
+
   std::filesystem::path path_;
   std::vector<uid_t> peers_;
-  bool hears_anyone_ = false;
+  bool hears_anyone_;
   Descriptor socket_;
   std::uint64_t refused_ = 0;
 };

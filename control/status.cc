@@ -172,7 +172,7 @@ std::string alarm_of(const KeyListReply& reply) {
 
 bool is_serving(const shm::StatsPage& page, uid_t writer) {
   return page.instance_id.load(std::memory_order_acquire) != 0 &&
-         page.serving.load(std::memory_order_acquire) == 1 && is_process_of(load(page.pid), writer);
+         page.serving.load(std::memory_order_acquire) != 0 && is_process_of(load(page.pid), writer);
 }
 
 json dataplane_status(const shm::StatsPage* page, uid_t writer, const Moment& now) {

@@ -1,0 +1,280 @@
+"""The operator's program as a person and a script meet it: help, exit codes, `check`, pipes (F01-F04, F12)."""
+
+import json
+import os
+import pathlib
+import re
+import signal
+import socket
+import subprocess
+import tempfile
+import threading
+
+import pytest
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+NOONMARK = ROOT / "build" / "control" / "noonmark"
+COMMANDS = ("run", "status", "counters", "keys", "rotate", "check", "query")
+ASKING = ("status", "counters", "keys", "rotate")
+KE_UID, KEEPER_UID = 62102, 62101  # control/roles.h
+GOOD = """[server]
+name = "time.example.net"
+[dataplane]
+devices = ["af_packet:eth0"]
+[nts_ke]
+certificate = "{0}/certificate.pem"
+private_key = "{0}/key.pem"
+[keys]
+file = "{0}/keeper/keys"
+"""
+
+
+def noonmark(*words, **options):
+    return subprocess.run([NOONMARK, *map(str, words)], capture_output=True, text=True, timeout=20, check=False,
+                          **options)
+
+
+def make_certificate(folder, key, certificate, days=30):
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
+                    "-keyout", folder / key, "-out", folder / certificate, "-days", str(days),
+                    "-subj", "/CN=time.example.net"], check=True, capture_output=True)
+
+
+@pytest.fixture(scope="module", name="pair")
+def fixture_pair(tmp_path_factory):
+    """One certificate and key, and a second key that is not its own; made once."""
+    folder = tmp_path_factory.mktemp("pair")
+    make_certificate(folder, "key.pem", "certificate.pem")
+    make_certificate(folder, "other.pem", "other-certificate.pem", days=3)
+    return folder
+
+
+@pytest.fixture(name="folder")
+def fixture_folder(pair):
+    """A good configuration with all the files it names, for each test to spoil. Other users may look into it."""
+    if os.geteuid() != 0:
+        pytest.skip("the owners that `check` asks for need root")
+    with tempfile.TemporaryDirectory(prefix="noonmark-cli-test-") as name:
+        folder = pathlib.Path(name)
+        folder.chmod(0o755)
+        for file in ("key.pem", "certificate.pem", "other.pem", "other-certificate.pem"):
+            (folder / file).write_bytes((pair / file).read_bytes())
+        (folder / "key.pem").chmod(0o600)
+        os.chown(folder / "key.pem", KE_UID, KE_UID)
+        (folder / "keeper").mkdir(mode=0o700)
+        os.chown(folder / "keeper", KEEPER_UID, KEEPER_UID)
+        write(folder, GOOD.format(folder))
+        yield folder
+
+
+def write(folder, text):
+    (folder / "noonmark.toml").write_text(text, encoding="utf-8")
+    (folder / "noonmark.toml").chmod(0o644)
+
+
+def test_help_teaches_every_command():
+    overview = noonmark("--help")
+    assert overview.returncode == 0
+    for command in COMMANDS:
+        assert re.search(rf"^  {command} +\w", overview.stdout, re.MULTILINE), command
+        told = noonmark(command, "--help")
+        assert told.returncode == 0
+        assert re.search(r"^Examples?:\n  (sudo )?noonmark " + command, told.stdout, re.MULTILINE), command
+        assert "Exit codes:" in told.stdout
+        assert told.stdout.isascii()
+        assert max(map(len, told.stdout.splitlines())) <= 80
+
+
+def test_version_is_that_of_the_build():
+    version = re.search(r"version: '([^']+)'", (ROOT / "meson.build").read_text()).group(1)
+    assert noonmark("--version").stdout == f"noonmark {version}\n"
+
+
+@pytest.mark.parametrize("words", [(), ("frobnicate",), ("status", "--frobnicate"), ("status", "extra"), ("check",),
+                                   ("run",), ("query",), ("query", "h", "-4", "-6"), ("query", "h", "--ke-port", "0"),
+                                   ("query", "h", "--ntp-port", "65536"), ("query", "h", "--samples", "0")])
+def test_f12_wrong_usage_is_2(words):
+    done = noonmark(*words)
+    assert done.returncode == 2
+    assert done.stderr and not done.stdout
+
+
+@pytest.mark.parametrize("command", ASKING)
+def test_f12_nobody_answers_is_3(command, tmp_path):
+    done = noonmark(command, "--pages", tmp_path, "--json")
+    assert done.returncode == 3
+    assert str(tmp_path) in done.stderr and "start Noonmark" in done.stderr
+    assert done.stdout == ""
+
+
+def test_f12_a_stale_socket_is_nobody(tmp_path):
+    (tmp_path / "admin").mkdir()
+    left = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    left.bind(str(tmp_path / "admin" / "socket"))
+    left.close()
+    assert noonmark("status", "--pages", tmp_path).returncode == 3
+    (tmp_path / "admin" / "socket").unlink()
+    (tmp_path / "admin" / "socket").write_text("no socket at all")
+    assert noonmark("status", "--pages", tmp_path).returncode == 3
+
+
+def answering(pages, reply):
+    """An admin that gives one answer, whatever it is asked."""
+    (pages / "admin").mkdir()
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    listener.bind(str(pages / "admin" / "socket"))
+    listener.listen()
+
+    def serve():
+        peer, _ = listener.accept()
+        peer.recv(4096)
+        if reply is not None:
+            peer.send(reply)
+        peer.close()
+        listener.close()
+
+    threading.Thread(target=serve, daemon=True).start()
+
+
+@pytest.mark.parametrize("reply, code, word", [
+    (b'{"ok": true, "result": {"new_key_id": 9, "text": "published"}}', 0, ""),
+    (b'{"ok": false, "code": "failed", "error": "one is pending; wait"}', 1, "one is pending; wait"),
+    (b'{"ok": false, "error": "older server"}', 1, "older server"),
+    (b'{"ok": false, "code": "not_allowed", "error": "use sudo"}', 4, "use sudo"),
+    (b"garbage", 1, "version"), (b'{"ok": true}', 1, "version"), (b'{"ok": false}', 1, "version"),
+    (b"[]", 1, "version"), (b'{"ok": false, "error": 7}', 1, "version"), (None, 3, "does not answer")])
+def test_f12_each_answer_has_its_exit_code(tmp_path, reply, code, word):
+    answering(tmp_path, reply)
+    done = noonmark("rotate", "--pages", tmp_path)
+    assert done.returncode == code
+    assert word in done.stderr
+    assert done.stdout == ("new key 9: published\n" if code == 0 else "")
+
+
+def test_json_is_the_result_without_its_wrapper(tmp_path):
+    answering(tmp_path, b'{"ok": true, "result": {"new_key_id": 9}}')
+    assert json.loads(noonmark("rotate", "--pages", tmp_path, "--json").stdout) == {"new_key_id": 9}
+
+
+def test_f12_a_reader_that_leaves_ends_it_quietly(tmp_path):
+    keys = [{"id": number, "state": "accepting", "created_unix_s": 0} for number in range(1, 1200)]
+    answering(tmp_path, json.dumps({"ok": True, "result": {"keys": keys}}).encode())
+    done = subprocess.run(["bash", "-c", 'trap "" PIPE; "$0" keys --pages "$1" | head -1; echo ${PIPESTATUS[0]}',
+                           NOONMARK, tmp_path], capture_output=True, text=True, timeout=20, check=False)
+    lines = done.stdout.splitlines()
+    assert lines[0].startswith("generation ?")
+    assert int(lines[1]) in (0, 128 + signal.SIGPIPE)  # 0: head read faster than it left
+    assert done.stderr == ""
+
+
+def test_f12_speaks_ascii_in_any_locale_and_width():
+    for environment in ({"LC_ALL": "C"}, {"LC_ALL": "tr_TR.ISO-8859-9"}, {"COLUMNS": "40", "TERM": "dumb"}):
+        assert noonmark("--help", env=environment).stdout == noonmark("--help").stdout
+    assert noonmark("--help").stdout.isascii()
+
+
+def test_check_says_good_and_what_it_will_do(folder):
+    done = noonmark("check", folder / "noonmark.toml")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith(f"{folder}/noonmark.toml: good\n")
+    assert "af_packet:eth0" in done.stdout
+    assert re.search(r"good for (30 d 0|29 d 23) h", done.stdout)
+    report = json.loads(noonmark("check", folder / "noonmark.toml", "--json").stdout)
+    assert report["ok"] is True and report["errors"] == [] and report["warnings"] == []
+    assert report["summary"]["ntp_port"] == 123
+
+
+def test_check_takes_a_relative_path_from_where_one_stands(folder):
+    assert noonmark("check", "noonmark.toml", cwd=folder).returncode == 0
+    assert noonmark("check", "noonmark.toml", cwd="/").returncode == 1
+
+
+def test_check_lets_overlays_win(folder):
+    (folder / "over.toml").write_text("[server]\nntp_port = 4123\n")
+    (folder / "worse.toml").write_text("[server]\n\nntp_port = 0\n")
+    report = json.loads(noonmark("check", folder / "noonmark.toml", "--overlay", folder / "over.toml", "--json").stdout)
+    assert report["summary"]["ntp_port"] == 4123
+    done = noonmark("check", folder / "noonmark.toml", "--overlay", folder / "over.toml", "--overlay",
+                    folder / "worse.toml")
+    assert done.returncode == 1
+    assert f"{folder}/worse.toml:3:" in done.stderr
+
+
+@pytest.mark.parametrize("spoil, place, word", [
+    (lambda text: text.replace("[server]", "[sever]"), "1:2", "sever"),                       # F02
+    (lambda text: text.replace("name =", "Name ="), "2:1", "Name"),                           # F02
+    (lambda text: text.replace("[keys]", "[keys]\nretention_s = -1"), "9:15", "retention_s"),  # F03
+    (lambda text: text.replace("[keys]", "[keys]\nretention_s = 1e999"), "9:", ""),           # F03
+    (lambda text: text.replace("[dataplane]", "ntp_port = 65536\n[dataplane]"), "3:12", "ntp_port"),  # F03
+    (lambda text: text.replace('file = "', 'file = "..'), "9:8", "file"),                     # F04
+    (lambda text: "\ufeff" + text, "", ""), (lambda text: text.replace("\n", "\r\n"), "1:", ""),  # F01
+    (lambda text: text[:-1], "9:", ""), (lambda text: text + "\0", "10:1", ""), (lambda text: "", "1:1", "empty")])  # F01
+def test_check_names_the_place(folder, spoil, place, word):
+    with open(folder / "noonmark.toml", "w", encoding="utf-8", newline="") as file:
+        file.write(spoil(GOOD.format(folder)))
+    done = noonmark("check", folder / "noonmark.toml")
+    assert done.returncode == 1
+    assert done.stdout == ""
+    line = done.stderr.splitlines()[0]
+    assert re.match(rf"{folder}/noonmark\.toml:\d+:\d+: .+; .+", line), line
+    assert line.startswith(f"{folder}/noonmark.toml:{place}") and word in line, line
+
+
+@pytest.mark.parametrize("make", [lambda path: None, lambda path: path.mkdir(), os.mkfifo,
+                                  lambda path: (path.write_text(GOOD), path.chmod(0o666)),
+                                  lambda path: os.truncate(os.open(path, os.O_CREAT | os.O_WRONLY), 1 << 30)])
+def test_f01_what_is_no_text_file_is_refused_at_once(tmp_path, make):
+    make(tmp_path / "strange.toml")
+    done = noonmark("check", tmp_path / "strange.toml")
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"{tmp_path}/strange.toml:0:0: ")
+
+
+def spoil_symlink(folder):
+    (folder / "key.pem").rename(folder / "real.pem")
+    (folder / "key.pem").symlink_to(folder / "real.pem")
+
+
+@pytest.mark.parametrize("spoil, word", [
+    (lambda folder: (folder / "key.pem").chmod(0o644), "chmod it to 0600"), (spoil_symlink, "symbolic link"),
+    (lambda folder: os.chown(folder / "key.pem", 0, 0), "chown"),
+    (lambda folder: (folder / "key.pem").unlink(), "key.pem: cannot look at it"),
+    (lambda folder: (folder / "certificate.pem").unlink(), "certificate.pem: cannot open it"),
+    (lambda folder: (folder / "certificate.pem").write_text("nothing"), "certificate"),
+    (lambda folder: (folder / "key.pem").write_text((folder / "other.pem").read_text()), "key"),
+    (lambda folder: (folder / "keeper").rmdir(), "install -d"),
+    (lambda folder: (folder / "keeper").chmod(0o750), "chmod it to 0700"),
+    (lambda folder: os.chown(folder / "keeper", 0, 0), "chown it to uid 62101"),
+    (lambda folder: write(folder, GOOD.format(folder).replace("af_packet:eth0", "vdev:net_null0")), "as a list")])
+def test_f04_check_looks_at_the_files_it_names(folder, spoil, word):
+    spoil(folder)
+    done = noonmark("check", folder / "noonmark.toml")
+    assert done.returncode == 1
+    assert len(done.stderr.splitlines()) == 1, done.stderr
+    assert done.stderr.startswith(f"{folder}/noonmark.toml:0:0: ") and word in done.stderr
+
+
+def test_check_warns_of_a_certificate_that_ends_soon(folder):
+    (folder / "certificate.pem").write_text((folder / "other-certificate.pem").read_text())
+    (folder / "key.pem").write_text((folder / "other.pem").read_text())
+    done = noonmark("check", folder / "noonmark.toml")
+    assert done.returncode == 0
+    assert re.search(r"^warning: .*expires in [23] days; renew it", done.stderr)
+
+
+def test_check_as_a_user_who_may_not_see_the_key_is_a_warning(folder):
+    program = folder / "noonmark"
+    program.write_bytes(NOONMARK.read_bytes())
+    program.chmod(0o755)
+    done = subprocess.run(["setpriv", "--reuid=62199", "--regid=62199", "--clear-groups", program, "check",
+                           folder / "noonmark.toml"], capture_output=True, text=True, timeout=20, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "check as root" in done.stderr
+
+
+@pytest.mark.parametrize("config", sorted((ROOT / "configs").glob("*.toml")), ids=lambda path: path.name)
+def test_every_shipped_configuration_reads(config):
+    report = json.loads(noonmark("check", config, "--json").stdout)
+    assert report["summary"]["server"]  # it was read whole
+    for error in report["errors"]:      # only files that are not on this machine
+        assert error.startswith(f"{config}:0:0: [nts_ke]") or error.startswith(f"{config}:0:0: [keys]"), error
