@@ -65,8 +65,8 @@ struct Config {
 
   struct Clock {
     ClockSource source = ClockSource::system;
-    std::uint32_t stratum = 10;                  // of source "local": what a lab declares
-    std::string reference_id = "LOCL";           // of source "local": four characters
+    std::uint32_t stratum = 10;                  // declared: no kernel knows the stratum of its clock
+    std::string reference_id = "LOCL";           // of source "local", and of a "system" at stratum 1
     std::uint32_t holdover_max_error_us = 1000;  // beyond this root dispersion the clock says unsynchronised
     std::uint32_t drift_ppb = 15000;             // how fast the error grows without news (RFC 5905: 15 ppm)
   } clock;

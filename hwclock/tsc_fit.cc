@@ -66,27 +66,46 @@ void TscFit::resume(const Line& line, std::uint64_t step_count) noexcept {
   has_line_ = true;
 }
 
-const Fitted& TscFit::take(const Reading& utc) noexcept {
-  const bool tsc_went_back =
-      reading_count_ != 0 && static_cast<std::int64_t>(utc.tsc - readings_[reading_count_ - 1].tsc) <= 0;
-  const double offset_ns = has_line_ ? ns_of_units(ntp_of_utc(utc.ns) - ntp_at(fitted_.line, utc.tsc)) : 0.0;
-  const bool is_step =
-      has_line_ && (tsc_went_back ||
-                    std::fabs(offset_ns) > static_cast<double>(step_limit_ns) + ns_of(utc.half_width_ticks));
-  if (is_step) reading_count_ = 0;  // the readings before lie on another line
-  keep(utc);
+void TscFit::prime(const Reading& utc) noexcept {
+  // Readings on the other side of a step lie on another line.
+  if (reading_count_ != 0) {
+    const Reading& newest = readings_[reading_count_ - 1];
+    const auto ticks = static_cast<std::int64_t>(utc.tsc - newest.tsc);
+    const double miss_ns =
+        static_cast<double>(utc.ns - newest.ns) - static_cast<double>(ticks) * clock_ns_per_tick_;
+    if (ticks <= 0 || is_beyond_step(miss_ns, utc)) reading_count_ = 0;
+  }
+  if (reading_count_ == readings_max) drop_oldest();
+  readings_[reading_count_++] = utc;
+}
 
+const Fitted& TscFit::take(const Reading& utc) noexcept {
+  prime(utc);
+  learn_rate();
+  const double offset_ns = has_line_ ? ns_of_units(ntp_of_utc(utc.ns) - ntp_at(fitted_.line, utc.tsc)) : 0.0;
   fitted_.read_tsc = utc.tsc;
   fitted_.offset_ns = std::llround(offset_ns);
-  fitted_.stepped = is_step;
-  if (is_step) ++fitted_.step_count;
-  if (is_step || !has_line_) {
+  fitted_.stepped = has_line_ && is_beyond_step(offset_ns, utc);
+  if (fitted_.stepped) ++fitted_.step_count;
+  if (fitted_.stepped || !has_line_) {
     begin_at(utc);
   } else {
     bend(utc);
   }
   has_line_ = true;
   return fitted_;
+}
+
+void TscFit::learn_rate() noexcept {
+  phase_ns_ = 0.0;
+  if (reading_count_ < 2) return;
+  double slope = 0.0;
+  // Two readings always lie on one line; three that do not are a clock that changed its rate.
+  while (!fit(slope) && reading_count_ > 2) drop_oldest();
+  clock_ns_per_tick_ = within_deviation(slope);
+  ++fits_;
+  settled_ns_per_tick_ +=
+      (clock_ns_per_tick_ - settled_ns_per_tick_) / static_cast<double>(std::min(fits_, settled_fits_max));
 }
 
 // A new line through the reading itself, at the rate known so far.
@@ -99,28 +118,11 @@ void TscFit::begin_at(const Reading& reading) noexcept {
 
 // The line goes on from where it is, at a rate that takes it to the clock.
 void TscFit::bend(const Reading& reading) noexcept {
-  double phase_ns = 0.0;
-  double worst_ns = 0.0;
-  if (reading_count_ >= 2) {
-    double slope = fit(phase_ns, worst_ns);
-    // Two readings always lie on one line; three that do not are a clock that changed its rate.
-    while (worst_ns > kernel_noise_ns && reading_count_ > 2) {
-      drop_oldest();
-      slope = fit(phase_ns, worst_ns);
-    }
-    clock_ns_per_tick_ = slope;
-    ++fits_;
-    settled_ns_per_tick_ +=
-        (slope - settled_ns_per_tick_) / static_cast<double>(std::min(fits_, settled_fits_max));
-  }
-
   const Line before = fitted_.line;
   const double clock_minus_line_ns =
-      ns_of_units(ntp_of_utc(reading.ns) - ntp_at(before, reading.tsc)) + phase_ns;
-  const double wanted =
-      clock_ns_per_tick_ + clock_minus_line_ns * nominal_ns_per_tick_ / (correction_s * 1e9);
-  const double ns_per_tick = std::clamp(wanted, nominal_ns_per_tick_ * (1.0 - rate_deviation_max),
-                                        nominal_ns_per_tick_ * (1.0 + rate_deviation_max));
+      ns_of_units(ntp_of_utc(reading.ns) - ntp_at(before, reading.tsc)) + phase_ns_;
+  const double ns_per_tick = within_deviation(
+      clock_ns_per_tick_ + clock_minus_line_ns * nominal_ns_per_tick_ / (correction_s * 1e9));
 
   // Readers change over a little after the reading. A faster line lies above the old one after the turn, a
   // slower one before it: so the turn lies behind them or ahead of them, and no reader sees time go back.
@@ -132,17 +134,17 @@ void TscFit::bend(const Reading& reading) noexcept {
   fitted_.line = next;
 
   // Where the turn lies ahead, the new line stands elsewhere at the reading than the old one did.
-  const double still_off_ns = ns_of_units(ntp_of_utc(reading.ns) - ntp_at(next, reading.tsc)) + phase_ns;
+  const double still_off_ns = ns_of_units(ntp_of_utc(reading.ns) - ntp_at(next, reading.tsc)) + phase_ns_;
   fitted_.error_ns =
       static_cast<std::uint64_t>(std::ceil(std::max(std::fabs(clock_minus_line_ns), std::fabs(still_off_ns)) +
-                                           ns_of(reading.half_width_ticks) + std::fabs(phase_ns)));
+                                           ns_of(reading.half_width_ticks) + std::fabs(phase_ns_)));
   fitted_.rate_error_ppb =
       static_cast<std::uint64_t>(std::ceil(std::fabs(ns_per_tick / settled_ns_per_tick_ - 1.0) * 1e9));
 }
 
-// The slope in ns per tick through the readings, a reading weighing as it is narrow. `phase_ns`: the fitted
-// line minus the newest reading, there. `worst_ns`: how far a reading misses the line beyond its bracket.
-double TscFit::fit(double& phase_ns, double& worst_ns) const noexcept {
+// The slope in ns per tick through the readings, a reading weighing as it is narrow, and the phase of that
+// line at the newest. False when a reading misses the line by more than its bracket explains.
+bool TscFit::fit(double& slope) noexcept {
   const Reading& newest = readings_[reading_count_ - 1];
   const auto ticks = [&](const Reading& reading) { return -static_cast<double>(newest.tsc - reading.tsc); };
   // Against the nominal line, so that the sums are of small numbers.
@@ -171,24 +173,28 @@ double TscFit::fit(double& phase_ns, double& worst_ns) const noexcept {
     product += weight(readings_[i]) * from_mean * (excess_ns(readings_[i]) - mean_ns);
   }
   const double excess_slope = product / square;
-  phase_ns = mean_ns - excess_slope * mean_ticks;
-  worst_ns = 0.0;
+  phase_ns_ = mean_ns - excess_slope * mean_ticks;
+  slope = nominal_ns_per_tick_ + excess_slope;
   for (std::size_t i = 0; i < reading_count_; ++i) {
-    const double miss_ns = std::fabs(excess_ns(readings_[i]) - phase_ns - excess_slope * ticks(readings_[i]));
-    worst_ns = std::max(worst_ns, miss_ns - ns_of(readings_[i].half_width_ticks));
+    const double miss_ns = excess_ns(readings_[i]) - phase_ns_ - excess_slope * ticks(readings_[i]);
+    if (std::fabs(miss_ns) > ns_of(readings_[i].half_width_ticks) + kernel_noise_ns) return false;
   }
-  return nominal_ns_per_tick_ + excess_slope;
-}
-
-void TscFit::keep(const Reading& reading) noexcept {
-  if (reading_count_ == readings_max) drop_oldest();
-  readings_[reading_count_++] = reading;
+  return true;
 }
 
 void TscFit::drop_oldest() noexcept {
   std::move(readings_.begin() + 1, readings_.begin() + static_cast<std::ptrdiff_t>(reading_count_),
             readings_.begin());
   --reading_count_;
+}
+
+bool TscFit::is_beyond_step(double difference_ns, const Reading& reading) const noexcept {
+  return std::fabs(difference_ns) > static_cast<double>(step_limit_ns) + ns_of(reading.half_width_ticks);
+}
+
+double TscFit::within_deviation(double ns_per_tick) const noexcept {
+  return std::clamp(ns_per_tick, nominal_ns_per_tick_ * (1.0 - rate_deviation_max),
+                    nominal_ns_per_tick_ * (1.0 + rate_deviation_max));
 }
 
 double TscFit::ns_of(std::uint64_t ticks) const noexcept {

@@ -39,23 +39,29 @@ class TscFit {
   // Goes on from what an earlier process served. Before the first reading only.
   void resume(const Line& line, std::uint64_t step_count) noexcept;
 
+  // Only learns from a reading. Two of these make the rate known before a line is touched.
+  void prime(const Reading& utc) noexcept;
+
   // Takes a reading of UTC. Readings come about 8 times a second, but any gap will do.
   const Fitted& take(const Reading& utc) noexcept;
 
  private:
   static constexpr std::size_t readings_max = 8;
 
-  void keep(const Reading& reading) noexcept;
+  void learn_rate() noexcept;
+  [[nodiscard]] bool fit(double& slope) noexcept;
   void drop_oldest() noexcept;
-  [[nodiscard]] double fit(double& phase_ns, double& worst_ns) const noexcept;
   void begin_at(const Reading& reading) noexcept;
   void bend(const Reading& reading) noexcept;
+  [[nodiscard]] bool is_beyond_step(double difference_ns, const Reading& reading) const noexcept;
+  [[nodiscard]] double within_deviation(double ns_per_tick) const noexcept;
   [[nodiscard]] double ns_of(std::uint64_t ticks) const noexcept;
 
   double nominal_ns_per_tick_;
   double clock_ns_per_tick_;    // the clock's rate now
   double settled_ns_per_tick_;  // its mean over the last minute
   std::uint64_t fits_ = 0;
+  double phase_ns_ = 0.0;                       // fitted clock minus newest reading, there
   std::array<Reading, readings_max> readings_;  // oldest first
   std::size_t reading_count_ = 0;
   bool has_line_ = false;

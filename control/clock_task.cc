@@ -1,0 +1,268 @@
+#include "control/clock_task.h"
+
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/posix/stream_descriptor.hpp>
+#include <boost/asio/redirect_error.hpp>
+#include <boost/asio/signal_set.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <cstdio>
+#include <optional>
+#include <unistd.h>
+
+#include "control/log.h"
+#include "control/role_socket.h"
+#include "control/roles.h"
+#include "control/service_notify.h"
+#include "dataplane/shm/segment.h"
+#include "hwclock/system_clock.h"
+#include "hwclock/tsc.h"
+#include "hwclock/tsc_fit.h"
+
+namespace control {
+namespace {
+
+namespace asio = boost::asio;
+using boost::system::error_code;
+using Clock = std::chrono::steady_clock;
+
+constexpr std::chrono::milliseconds interval{125};
+
+// Over this the TSC is first measured: 30 ns of reading make 0.2 ppm of it, gone within a second of fitting.
+constexpr std::chrono::milliseconds calibration{150};
+
+// tsc_hz goes on being measured against this long a past; then it is known better than anybody asks for.
+constexpr std::int64_t refining_ns_max = 1000 * std::int64_t{1'000'000'000};
+
+// A second of nothing but steps is no clock that was set: the TSC ticks otherwise than it did.
+constexpr int steps_in_a_row_max = 8;
+
+// A status line with numbers in it is renewed this often; the log hears of changes only.
+constexpr std::chrono::seconds status_interval{10};
+
+// Between two callers: a stranger who keeps knocking, or an accept that cannot succeed, must not keep the
+// time.
+constexpr std::chrono::milliseconds accept_pause{50};
+
+constexpr std::uint64_t ns_per_us = 1000;
+
+auto no_throw(error_code& error) { return asio::redirect_error(asio::use_awaitable, error); }
+
+// A coroutine that fails takes the role down with its sentence: asio::detached would swallow it.
+void rethrow(std::exception_ptr error) {
+  if (error) std::rethrow_exception(error);
+}
+
+std::string span_of(std::uint64_t ns) {
+  constexpr std::uint64_t ns_per_s = 1'000'000'000;
+  char text[32];
+  if (ns < ns_per_s) {
+    std::snprintf(text, sizeof text, "%.3g ms", static_cast<double>(ns) / 1e6);
+  } else {
+    std::snprintf(text, sizeof text, "%.3f s", static_cast<double>(ns) / 1e9);
+  }
+  return text;
+}
+
+// The page's four octets, first one in the high bits.
+std::uint32_t reference_id_of(const std::string& text) {
+  std::uint32_t id = 0;
+  for (std::size_t i = 0; i < 4; ++i)
+    id = id << 8 | (i < text.size() ? static_cast<std::uint8_t>(text[i]) : 0U);
+  return id;
+}
+
+class ClockTask {
+ public:
+  ClockTask(asio::io_context& io, const Config& config)
+      : io_(io),
+        policy_(clock_policy(config.clock)),
+        page_(shm::Segment<shm::ClockPage>::open_writable(config.paths.pages, identity_of(Role::clock).gid)),
+        listener_(config.paths.pages / "clock" / "socket", 0666, {identity_of(Role::upstream).uid}) {}
+
+  void start() {
+    asio::co_spawn(io_, keep_time(), rethrow);
+    asio::co_spawn(io_, hear_upstream(), rethrow);
+    asio::co_spawn(io_, handle_signals(), rethrow);
+  }
+
+ private:
+  asio::awaitable<void> keep_time() {
+    asio::steady_timer timer(io_);
+    const hwclock::Reading first_utc = hwclock::read_clock(CLOCK_REALTIME);
+    const hwclock::Reading first_raw = hwclock::read_clock(CLOCK_MONOTONIC_RAW);
+    timer.expires_after(calibration);
+    co_await timer.async_wait(asio::use_awaitable);
+
+    std::uint64_t tsc_hz = hwclock::tsc_hz_between(first_raw, hwclock::read_clock(CLOCK_MONOTONIC_RAW));
+    if (tsc_hz < hwclock::tsc_hz_min) {
+      throw std::runtime_error(
+          "the TSC ticks at " + std::to_string(tsc_hz) +
+          " Hz, too slow to serve time from; run on a CPU whose TSC has 268 MHz or more");
+    }
+    hwclock::TscFit fit(tsc_hz);
+    fit.prime(first_utc);
+    resume(fit);
+    const double reading_ns =
+        2e9 * static_cast<double>(first_utc.half_width_ticks) / static_cast<double>(tsc_hz);
+    hwclock::KernelModel model(policy_, hwclock::precision_of(reading_ns));
+
+    for (bool is_first = true;; is_first = false) {
+      const hwclock::Fitted& fitted = fit.take(hwclock::read_clock(CLOCK_REALTIME));
+      const hwclock::Judgement judgement = model.judge(fitted, tsc_hz, hwclock::read_kernel_report());
+      page_->clock.publish(judgement.state);
+
+      if (is_first) notify_ready();
+      report(fitted, judgement);
+      // The watchdog is fed by publications, not by an idle loop that still turns.
+      feed_watchdog();
+
+      timer.expires_after(interval);
+      co_await timer.async_wait(asio::use_awaitable);
+      const hwclock::Reading raw = hwclock::read_clock(CLOCK_MONOTONIC_RAW);
+      if (raw.ns - first_raw.ns < refining_ns_max) {
+        if (const std::uint64_t hz = hwclock::tsc_hz_between(first_raw, raw); hz != 0) tsc_hz = hz;
+      }
+    }
+  }
+
+  // What was served before goes on, unless it is no line at all.
+  void resume(hwclock::TscFit& fit) const {
+    hwclock::ClockState before;
+    std::uint64_t generation = 0;
+    if (!page_->clock.read(before, generation) || !hwclock::is_valid(before)) return;
+    fit.resume({before.tsc0, before.ntp0, before.mult}, before.step_count);
+  }
+
+  void report(const hwclock::Fitted& fitted, const hwclock::Judgement& judgement) {
+    if (fitted.stepped) {
+      step_log_.log(Severity::warning,
+                    "stepped by " + span_of(static_cast<std::uint64_t>(std::abs(fitted.offset_ns))) +
+                        (fitted.offset_ns < 0 ? " back" : " ahead") + ": the kernel's clock was set");
+    }
+    steps_in_a_row_ = fitted.stepped ? steps_in_a_row_ + 1 : 0;
+    if (steps_in_a_row_ >= steps_in_a_row_max) {
+      throw std::runtime_error(
+          "the kernel's clock and the TSC disagree on what a second is, as after a move to another machine; "
+          "start this role anew");
+    }
+    const bool changed = verdict_ != judgement.verdict;
+    const Clock::time_point now = Clock::now();
+    if (!changed && now < status_due_) return;
+    const std::string sentence = clock_sentence(judgement, policy_);
+    if (changed) {
+      const bool is_good = judgement.state.leap != 3;
+      state_log_.log(is_good ? Severity::notice : Severity::warning, sentence);
+    }
+    notify_status(sentence);
+    verdict_ = judgement.verdict;
+    status_due_ = now + status_interval;
+  }
+
+  void feed_watchdog() {
+    const Clock::time_point now = Clock::now();
+    if (!watchdog_interval_ || now < watchdog_due_) return;
+    notify_watchdog();
+    // The next publication may be just too early; the one after it must not be too late.
+    watchdog_due_ = now + *watchdog_interval_ - interval;
+  }
+
+  // One at a time: there is one upstream role, and when it is started anew the old connection has gone.
+  asio::awaitable<void> hear_upstream() {
+    asio::posix::stream_descriptor readable(io_, ::dup(listener_.fd()));
+    asio::steady_timer pause(io_);
+    for (;;) {
+      co_await readable.async_wait(asio::posix::stream_descriptor::wait_read, asio::use_awaitable);
+      if (std::optional<RoleConnection> peer = listener_.accept()) co_await hear(std::move(*peer));
+      upstreams_.reset();
+      pause.expires_after(accept_pause);
+      co_await pause.async_wait(asio::use_awaitable);
+    }
+  }
+
+  asio::awaitable<void> hear(RoleConnection peer) {
+    asio::posix::stream_descriptor readable(io_, ::dup(peer.fd()));
+    for (;;) {
+      error_code error;
+      co_await readable.async_wait(asio::posix::stream_descriptor::wait_read, no_throw(error));
+      if (error) co_return;
+      ReceivedMessage message;
+      const Received received = peer.receive(message);
+      if (received == Received::nothing) continue;
+      UpstreamReport report;
+      if (received != Received::message || !message.read(MessageKind::upstream_report, report)) co_return;
+      // Measurements would need judging before anybody may use them; "no upstreams" is all there is to say.
+      if (report.source_count != 0) co_return;
+      if (upstreams_ != 0U) log(Severity::info, "no upstreams are configured: nobody checks this clock");
+      upstreams_ = 0;
+    }
+  }
+
+  asio::awaitable<void> handle_signals() {
+    asio::signal_set signals(io_, SIGTERM, SIGINT);
+    error_code error;
+    co_await signals.async_wait(no_throw(error));
+    notify_stopping();
+    io_.stop();
+  }
+
+  asio::io_context& io_;
+  const hwclock::ClockPolicy policy_;
+  shm::Segment<shm::ClockPage> page_;
+  RoleListener listener_;
+  std::optional<std::uint32_t> upstreams_;  // how many the upstream role has; empty: it has not said
+  const std::optional<std::chrono::microseconds> watchdog_interval_ = watchdog_interval();
+  Clock::time_point watchdog_due_{};
+  std::optional<hwclock::Verdict> verdict_;
+  Clock::time_point status_due_{};
+  int steps_in_a_row_ = 0;
+  LogLimit step_log_;
+  LogLimit state_log_;
+};
+
+}  // namespace
+
+hwclock::ClockPolicy clock_policy(const Config::Clock& clock) {
+  hwclock::ClockPolicy policy;
+  policy.source = clock.source == ClockSource::local ? hwclock::Source::local : hwclock::Source::system;
+  policy.stratum = clock.stratum;
+  policy.reference_id = reference_id_of(clock.reference_id);
+  policy.error_max_ns = clock.holdover_max_error_us * ns_per_us;
+  policy.drift_ppb = clock.drift_ppb;
+  return policy;
+}
+
+std::string clock_sentence(const hwclock::Judgement& judgement, const hwclock::ClockPolicy& policy) {
+  const std::string error = span_of(judgement.error_ns);
+  switch (judgement.verdict) {
+    case hwclock::Verdict::synchronised:
+      return "synchronised as the kernel's clock is, good to " + error + "; stratum " +
+             std::to_string(policy.stratum) + " as configured";
+    case hwclock::Verdict::declared:
+      return "local: the kernel's clock, declared good at stratum " + std::to_string(policy.stratum) +
+             "; nobody checked it";
+    case hwclock::Verdict::kernel_unsynchronised:
+      return "unsynchronised: the kernel says that nobody disciplines its clock; let chronyd or another "
+             "daemon "
+             "do it";
+    case hwclock::Verdict::leap_in_progress:
+      return "unsynchronised while the kernel inserts a leap second";
+    case hwclock::Verdict::error_too_large:
+      return "unsynchronised: the kernel's clock is good to " + error +
+             " only, [clock] holdover_max_error_us allows " + span_of(policy.error_max_ns);
+  }
+  return {};
+}
+
+int run_clock(const Config& config) {
+  if (!hwclock::has_invariant_tsc()) throw std::runtime_error(hwclock::no_invariant_tsc);
+  asio::io_context io(1);
+  ClockTask task(io, config);
+  task.start();
+  io.run();
+  return 0;
+}
+
+}  // namespace control
