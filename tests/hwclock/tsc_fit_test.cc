@@ -182,6 +182,21 @@ TEST(TscFit, AResumedLineGoesOnSmoothlyAndAFarOneIsAStep) {
   EXPECT_EQ(far.take(life.clock.read()).step_count, 8U);
 }
 
+TEST(TscFit, APrimedFitKnowsTheRateBeforeItTouchesTheLine) {
+  Life life;
+  life.clock.rate_ppb = 400'000;
+  TscFit primed(hz);
+  TscFit unprimed(hz);
+  primed.prime(life.clock.read());
+  life.clock.advance(0.15);
+  const Reading reading = life.clock.read();
+  const Line with = primed.take(reading).line;
+  const Line without = unprimed.take(reading).line;
+  life.clock.advance(interval_s);
+  EXPECT_LT(std::abs(line_minus_clock_ns(with, life.clock)), 200);
+  EXPECT_GT(std::abs(line_minus_clock_ns(without, life.clock)), 10'000);
+}
+
 // While the line is being bent its rate is wrong on purpose; a holdover from here would run away with it.
 TEST(TscFit, ARateBentForACorrectionCountsAsRateError) {
   Life life;
