@@ -215,8 +215,9 @@ class ForeignServer {
     int out[2];
     if (::pipe2(out, O_CLOEXEC) != 0) return;
     const std::string certificate = certificates.file("server.pem"), key = certificates.file("key.pem");
-    std::vector<const char*> arguments = {"openssl", "s_server",          "-accept", "127.0.0.1:0", version,
-                                          "-cert",   certificate.c_str(), "-key",    key.c_str(),   nullptr};
+    std::vector<const char*> arguments = {"openssl",     "s_server",  "-www",  "-accept",
+                                          "127.0.0.1:0", version,     "-cert", certificate.c_str(),
+                                          "-key",        key.c_str(), nullptr};
     posix_spawn_file_actions_t actions;
     posix_spawn_file_actions_init(&actions);
     posix_spawn_file_actions_adddup2(&actions, out[1], 1);
