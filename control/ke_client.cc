@@ -51,7 +51,7 @@ std::string explain_handshake(const TlsConnection& tls, const std::string& host)
     return refused + " (it ends " + facts.not_after + "); renew it, or check this machine's clock";
   }
   return refused + "; it was issued by " + facts.issuer +
-         ", whose certificate must be among those trusted (--ca)";
+         ", whose certificate must be among those trusted (--ca FILE)";
 }
 
 std::string explain_error(std::uint16_t code) {
