@@ -12,6 +12,7 @@ namespace control {
 namespace {
 
 using nts::AnswerVerdict;
+using Json = nlohmann::ordered_json;  // people read it too: in the order of query.h
 
 constexpr std::string_view aead_name = "AEAD_AES_SIV_CMAC_256";
 
@@ -67,7 +68,7 @@ std::string format(const char* pattern, Values... values) {
   return {line.data(), std::min(static_cast<std::size_t>(std::max(bytes, 0)), line.size() - 1)};
 }
 
-nlohmann::json json_of(const QueryFacts& facts, const KeAgreement& agreement) {
+Json json_of(const QueryFacts& facts, const KeAgreement& agreement) {
   return {{"address", agreement.address.to_string()},
           {"port", facts.ke_port},
           {"tls", agreement.tls.version},
@@ -82,11 +83,11 @@ nlohmann::json json_of(const QueryFacts& facts, const KeAgreement& agreement) {
           {"took_ms", static_cast<double>(agreement.took.count()) / 1000}};
 }
 
-nlohmann::json json_of(const QuerySample& sample) {
+Json json_of(const QuerySample& sample) {
   const NtpExchange& exchange = sample.exchange;
-  nlohmann::json json = {{"address", sample.server.address().to_string()},
-                         {"port", sample.server.port()},
-                         {"verdict", name_of(exchange)}};
+  Json json = {{"address", sample.server.address().to_string()},
+               {"port", sample.server.port()},
+               {"verdict", name_of(exchange)}};
   if (exchange.end != NtpExchange::End::answered) return json;
   const nts::Answer& answer = exchange.answer;
   json["authenticated"] = answer.authenticated;
@@ -167,7 +168,7 @@ void print_sample(std::ostream& out, const QueryFacts& facts) {
   constexpr const char* pattern = "%2s  %11s  %10s  %7s  %-11s  %-15s  %10s  %10s  %s\n";
   if (facts.samples.size() == 1) {
     out << format(pattern, "#", "offset", "delay", "stratum", "leap second", "reference", "root delay",
-                  "root error", "");
+                  "dispersion", "");
   }
   const NtpExchange& exchange = facts.samples.back().exchange;
   const std::string number = std::to_string(facts.samples.size());
@@ -196,8 +197,8 @@ void print_best(std::ostream& out, const QueryFacts& facts) {
   const QuerySample* best = best_of(facts.samples);
   if (best == nullptr) return;
   const nts::Measurement& m = best->exchange.measurement;
-  out << "\nbest         the server's clock is "
-      << text_of_duration(m.offset_ns < 0 ? -m.offset_ns : m.offset_ns)
+  out << (best->exchange.answer.verdict == AnswerVerdict::good ? "\nbest         " : "\nnot to be used: ")
+      << "the server's clock is " << text_of_duration(m.offset_ns < 0 ? -m.offset_ns : m.offset_ns)
       << (m.offset_ns < 0 ? " behind" : " ahead of") << " this machine's, give or take "
       << text_of_duration(m.delay_ns / 2);
   if (facts.agreement) out << "; " << facts.agreement->session.cookies.count() << " cookies left";
@@ -205,18 +206,16 @@ void print_best(std::ostream& out, const QueryFacts& facts) {
 }
 
 void print_json(std::ostream& out, const QueryFacts& facts) {
-  nlohmann::json json = {{"host", printable(facts.host)}, {"ok", facts.error.empty()}};
+  Json json = {{"host", printable(facts.host)}, {"ok", facts.error.empty()}};
   if (!facts.error.empty()) json["error"] = facts.error;
-  if (facts.agreement) {
-    json["ke"] = json_of(facts, *facts.agreement);
-    json["cookies_left"] = facts.agreement->session.cookies.count();
-  }
-  json["ntp"] = nlohmann::json::array();
+  if (facts.agreement) json["ke"] = json_of(facts, *facts.agreement);
+  json["ntp"] = Json::array();
   for (const QuerySample& sample : facts.samples) json["ntp"].push_back(json_of(sample));
   if (const QuerySample* best = best_of(facts.samples); best != nullptr) {
     json["offset_ns"] = best->exchange.measurement.offset_ns;
     json["delay_ns"] = best->exchange.measurement.delay_ns;
   }
+  if (facts.agreement) json["cookies_left"] = facts.agreement->session.cookies.count();
   out << json.dump(2) << '\n';
 }
 
