@@ -28,9 +28,10 @@ constexpr int cannot_start = 127;  // as a shell says it
   ::_exit(cannot_start);
 }
 
+// SIGPIPE stays ignored, as systemd has it: a log that nobody reads any more must not end a role.
 void reset_signals() {
-  for (const int signal : {SIGHUP, SIGINT, SIGTERM, SIGPIPE, SIGCHLD, SIGUSR1, SIGUSR2})
-    ::signal(signal, SIG_DFL);
+  for (const int signal : {SIGHUP, SIGINT, SIGTERM, SIGCHLD, SIGUSR1, SIGUSR2}) ::signal(signal, SIG_DFL);
+  ::signal(SIGPIPE, SIG_IGN);
   sigset_t none;
   sigemptyset(&none);
   ::sigprocmask(SIG_SETMASK, &none, nullptr);

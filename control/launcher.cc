@@ -37,9 +37,10 @@ using std::chrono::milliseconds;
 
 constexpr std::uint16_t unprivileged_port_min = 1024;
 constexpr std::chrono::seconds role_watchdog{10};
-constexpr std::chrono::seconds dataplane_watchdog{5};
+constexpr std::chrono::seconds dataplane_watchdog{4};  // with last words and pause, 5 s (TESTS.md H15)
 constexpr std::chrono::seconds orphans_patience{3};  // children of a killed launcher end within milliseconds
 constexpr std::chrono::seconds stop_patience{5};
+constexpr std::chrono::seconds stall_min{1};     // so late we wake only when the machine itself stood still
 constexpr unsigned settings_patience_s = 10;     // how long the dataplane waits for the settings page
 constexpr rlim_t open_files_reserve = 256;       // listeners, timers, the admin's conversations
 constexpr rlim_t open_files_per_connection = 2;  // the client's, and the keeper's while it seals
@@ -54,13 +55,17 @@ class Signals {
     sigemptyset(&wanted);
     for (const int signal : {SIGCHLD, SIGTERM, SIGINT, SIGHUP}) sigaddset(&wanted, signal);
     ::sigprocmask(SIG_BLOCK, &wanted, &before_);
+    pipe_before_ = ::signal(SIGPIPE, SIG_IGN);  // who reads our log may go before we do
     socket_ = Descriptor(::signalfd(-1, &wanted, SFD_CLOEXEC | SFD_NONBLOCK));
     if (!socket_.is_open()) {
       throw std::runtime_error(std::string("cannot wait for signals (") + std::strerror(errno) +
                                "); see the limit on open files");
     }
   }
-  ~Signals() { ::sigprocmask(SIG_SETMASK, &before_, nullptr); }
+  ~Signals() {
+    ::signal(SIGPIPE, pipe_before_);
+    ::sigprocmask(SIG_SETMASK, &before_, nullptr);
+  }
   Signals(const Signals&) = delete;
   Signals& operator=(const Signals&) = delete;
 
@@ -74,6 +79,7 @@ class Signals {
 
  private:
   sigset_t before_{};
+  sighandler_t pipe_before_ = SIG_DFL;
   Descriptor socket_;
 };
 
@@ -157,6 +163,7 @@ ChildSpec dataplane_spec(const Config& config, const LauncherOptions& options) {
     return device.starts_with("af_packet:");
   });
   if (has_kernel_port) {
+    // Its frames, and the interface's flags and address, which DPDK's driver sets at every start.
     spec.capabilities = {CAP_NET_RAW, CAP_NET_ADMIN};
     // For the sockets that keep the kernel from answering at our port.
     if (config.server.ntp_port < unprivileged_port_min) spec.capabilities.push_back(CAP_NET_BIND_SERVICE);
@@ -221,6 +228,9 @@ class Launcher {
     std::vector<pollfd> all = {{signals_.fd(), POLLIN, 0}};
     for (const auto& child : children_) all.push_back({child->notify_fd(), POLLIN, 0});
     if (::poll(all.data(), all.size(), timeout_ms) < 0) return;  // EINTR: the loop comes back
+    if (until && Clock::now() - *until > stall_min) {
+      for (const auto& child : children_) child->excuse(Clock::now());
+    }
     while (const int signal = signals_.take()) handle(signal);
     for (const auto& child : children_) child->receive(Clock::now());
   }

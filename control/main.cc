@@ -81,7 +81,11 @@ int run(const Options& options) {
   require_identity(role);
   Config config = read_config(options.config, options.overlays);
   if (options.pages) {
-    require_plain_path(*options.pages);
+    try {
+      require_plain_path(*options.pages);
+    } catch (const FileError& error) {
+      throw FileError(std::string("--pages: ") + error.what());
+    }
     config.paths.pages = *options.pages;
   }
   enter_sandbox(role, config);

@@ -46,6 +46,8 @@ class Supervised {
   void receive(Time now);
   // Starts it when its time has come; kills it when it was silent too long. Throws when fork fails.
   void look(Time now);
+  // The child could not have spoken until now: the whole machine stood still. Its silence begins anew.
+  void excuse(Time now) noexcept { last_sign_ = now; }
   // When look() has something to do next; nothing: only after another event.
   [[nodiscard]] std::optional<Time> next_look() const noexcept;
   // Sees whether it has ended; if so, just now, then who and how: "keeper (process 12) was killed by

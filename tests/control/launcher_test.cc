@@ -248,7 +248,7 @@ TEST_F(LauncherRun, T13_EachRoleIsAUserOfItsOwnAndHasNothingMore) {
     const std::vector<std::string> environment = parts_of(pid, "environ");
     EXPECT_THAT(environment, Contains("WATCHDOG_PID=" + std::to_string(pid)));
     EXPECT_THAT(environment,
-                Contains(std::string("WATCHDOG_USEC=") + (name == "dataplane" ? "5000000" : "10000000")));
+                Contains(std::string("WATCHDOG_USEC=") + (name == "dataplane" ? "4000000" : "10000000")));
     EXPECT_THAT(environment, Not(Contains(HasSubstr("STRANGER"))));
     std::set<fs::path> descriptors;
     for (const auto& entry : fs::directory_iterator(proc / "fd")) {

@@ -123,6 +123,13 @@ TEST_F(SupervisedChild, AProgramThatIsNotThereEndsAsInAShell) {
   EXPECT_THAT(wait_for_end(child, start_), HasSubstr("ended with code 127"));
 }
 
+TEST_F(SupervisedChild, ALogThatNobodyReadsDoesNotEndIt) {
+  Supervised child(spec_of("/bin/sh", {"-c", "kill -PIPE $$; exit 5"}), directory_, -1);
+  child.begin(start_);
+  child.look(start_);
+  EXPECT_THAT(wait_for_end(child, start_), HasSubstr("ended with code 5"));
+}
+
 TEST_F(SupervisedChild, H15_OneThatFallsSilentIsKilled) {
   ChildSpec spec = speaker_of("deaf");
   spec.watchdog = 10s;
@@ -156,8 +163,10 @@ TEST_F(SupervisedChild, AWatchdogMessageBuysAnotherInterval) {
     child.receive(start_ + 7s);
   }
   EXPECT_EQ(child.next_look(), start_ + 17s);
-  child.look(start_ + 17s);
-  EXPECT_THAT(wait_for_end(child, start_ + 18s), HasSubstr("was killed by SIGABRT"));
+  child.excuse(start_ + 9s);
+  EXPECT_EQ(child.next_look(), start_ + 19s);
+  child.look(start_ + 19s);
+  EXPECT_THAT(wait_for_end(child, start_ + 20s), HasSubstr("was killed by SIGABRT"));
 }
 
 TEST_F(SupervisedChild, OneThatNeverBecomesReadyIsKilled) {
