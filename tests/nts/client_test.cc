@@ -351,6 +351,16 @@ TEST_F(ClientTest, BeLiberalWithNoncesPaddingUnknownFieldsAndWhatFollowsTheSeal)
   }
 }
 
+TEST_F(ClientTest, AFieldInTheClearHasSixteenOctetsOrMore) {
+  for (const std::uint16_t bytes : {std::uint16_t{12}, std::uint16_t{16}}) {
+    const ClientRequest request = ask();
+    Octets unknown(bytes, 0x77);
+    nts::store_u16(unknown.data() + 2, bytes);
+    EXPECT_EQ(judge(answer_with(request, cookie_field(100), 16, 0, unknown), request).verdict,
+              bytes < 16 ? AnswerVerdict::refused_field : AnswerVerdict::good);
+  }
+}
+
 TEST_F(ClientTest, EncryptedFieldsMayBeShortButMustBeWholeAndBringACookie) {
   const Octets short_unknown{0x55, 0x55, 0, 4};
   const auto joined = [](std::initializer_list<Octets> parts) {
