@@ -317,9 +317,8 @@ TEST_F(ServerTest, C11_P25_OnlyTheFirstAuthenticatorCountsAndWhatFollowsIsNeverA
                            .authenticator(key_of(0xc2))
                            .octets();
   EXPECT_EQ(serve_one(other).verdict, Verdict::nak_authenticator) << "a right one behind a wrong one";
-  for (const Octets& tail : {Octets(other.end() - 40, other.end()), Octets(1, 9), Octets(3, 9), Octets(20, 0),
-                             Octets(RequestBuilder().placeholders(3).octets().begin() + 48,
-                                    RequestBuilder().placeholders(3).octets().begin() + 48)}) {
+  for (const Octets& tail :
+       {Octets(other.end() - 40, other.end()), Octets(1, 9), Octets(3, 9), Octets(20, 0)}) {
     Octets request = good;
     request.insert(request.end(), tail.begin(), tail.end());
     const Answered answer = serve_one(request);
