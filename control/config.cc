@@ -129,7 +129,7 @@ std::string instead_of(std::string_view wrong, const Known& known,
 void apply_section(const Section& section, const toml::table& table, const std::string& file) {
   for (const auto& [key, node] : table) {
     const auto field = std::find_if(section.fields.begin(), section.fields.end(),
-                                    [&](const Field& one) { return one.key == key.str(); });
+                                    [name = key.str()](const Field& one) { return one.key == name; });
     const std::string path = "[" + std::string(section.name) + "] " + std::string(key.str());
     if (field == section.fields.end()) {
       refuse_at(file, key.source().begin, path + " is not an option",
@@ -177,7 +177,7 @@ void apply_text(std::string_view text, const std::string& file, Config& config) 
   const std::vector<Section> sections = sections_of(config);
   for (const auto& [key, node] : document) {
     const auto section = std::find_if(sections.begin(), sections.end(),
-                                      [&](const Section& one) { return one.name == key.str(); });
+                                      [name = key.str()](const Section& one) { return one.name == name; });
     if (section == sections.end()) {
       refuse_at(file, key.source().begin, "[" + std::string(key.str()) + "] is not a section",
                 instead_of(key.str(), sections, &Section::name));

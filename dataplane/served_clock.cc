@@ -6,6 +6,7 @@ namespace {
 constexpr std::uint32_t leap_unsynchronised = 3;
 constexpr int mult_shift = 60;
 constexpr int ntp_fraction_bits = 32;
+constexpr std::uint64_t jump_back_s = 1;  // as in hwclock: no core is this far behind another
 
 std::uint32_t why_unsynchronised(const hwclock::ClockState& state, bool is_believable) noexcept {
   if (state.state == hwclock::State::alarm) return refid_alarm;
@@ -36,13 +37,19 @@ void ServedClock::take(const shm::ClockPage* page) noexcept {
     return;  // what we have grows old honestly; what we do not understand does not
   state_ = state;
   has_state_ = true;
+  is_void_ = false;
+  latest_tsc_ = state.tsc0;
 }
 
-nts::ClockReading ServedClock::reading(std::uint64_t tsc) const noexcept {
+nts::ClockReading ServedClock::reading(std::uint64_t tsc) noexcept {
   nts::ClockReading reading;
   if (!has_state_) return reading;  // the default says unsynchronised, INIT
 
-  const bool is_believable = hwclock::is_believable(state_, tsc);
+  const bool has_jumped_back =
+      static_cast<std::int64_t>(latest_tsc_ - tsc) > static_cast<std::int64_t>(jump_back_s * state_.tsc_hz);
+  is_void_ = is_void_ || has_jumped_back || !hwclock::is_believable(state_, tsc);
+  latest_tsc_ = tsc;
+  const bool is_believable = !is_void_;
   reading.precision = static_cast<std::int8_t>(state_.precision);
   const nts::NtpTime now = at(tsc);
   reading.reference = {state_.reference_ntp};

@@ -3,6 +3,9 @@
 // The state is copied when it was published anew and used until its own valid_until; then, or while there is
 // none, the answer is "unsynchronised" (leap 3, stratum 0) with a reference id that says why. Timestamps run
 // on without a state, counted from the worker's start: an unsynchronised answer still has T2 < T3.
+//
+// A state that was void once stays void: after a TSC that jumped back (a restored VM snapshot) the count
+// comes by the good range again, but the time it stands for is long gone. Only a new publication is believed.
 #pragma once
 
 #include <cstdint>
@@ -33,8 +36,9 @@ class ServedClock {
 
   [[nodiscard]] nts::NtpTime at(std::uint64_t tsc) const noexcept { return {hwclock::ntp_at(state_, tsc)}; }
 
-  // What the header says at `tsc`. The reference time is never after at(tsc) (PROTOCOL P41).
-  [[nodiscard]] nts::ClockReading reading(std::uint64_t tsc) const noexcept;
+  // What the header says at `tsc`, which rises from call to call unless the TSC was put back. The reference
+  // time is never after at(tsc) (PROTOCOL P41).
+  [[nodiscard]] nts::ClockReading reading(std::uint64_t tsc) noexcept;
 
  private:
   void take(const shm::ClockPage* page) noexcept;
@@ -42,6 +46,8 @@ class ServedClock {
   const shm::ClockPage* page_ = nullptr;
   std::uint64_t seen_ = 0;  // generation copied last; 0 = none
   bool has_state_ = false;
+  bool is_void_ = false;          // until the next publication
+  std::uint64_t latest_tsc_ = 0;  // of the readings since the state was taken
   hwclock::ClockState state_{};
 };
 

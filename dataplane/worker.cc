@@ -37,14 +37,16 @@ bool Worker::serve_once() noexcept {
   bool has_worked = false;
   for (const Queue& queue : queues_) has_worked |= serve_burst(queue);
   const std::uint64_t now_tsc = rte_rdtsc();
-  if (now_tsc >= house_due_tsc_) keep_house(now_tsc);
+  // Unsigned: a TSC that was put back makes it due at once.
+  if (now_tsc - house_kept_tsc_ >= house_interval_tsc_) keep_house(now_tsc);
   return has_worked;
 }
 
 void Worker::keep_house(std::uint64_t now_tsc) noexcept {
   refresh();
+  static_cast<void>(clock_.reading(now_tsc));  // notices a TSC that was put back, with traffic or without
   commit(counters_, keys_.ring().generation(), now_tsc, line_);
-  house_due_tsc_ = now_tsc + house_interval_tsc_;
+  house_kept_tsc_ = now_tsc;
 }
 
 // One burst, from wire to wire. These lines are the whole packet path, in order.

@@ -88,7 +88,7 @@ class alignas(64) Worker {
   std::atomic<const PageSet*> in_use_{nullptr};
   shm::CoreStats& line_;
   std::uint64_t house_interval_tsc_;
-  std::uint64_t house_due_tsc_ = 0;
+  std::uint64_t house_kept_tsc_ = 0;
   std::vector<Queue> queues_;
 };
 

@@ -75,14 +75,26 @@ Seen sort_records(const std::vector<Record>& records) {
   return seen;
 }
 
+std::uint8_t lower(char octet) {
+  const auto value = static_cast<std::uint8_t>(octet);
+  return value >= 'A' && value <= 'Z' ? static_cast<std::uint8_t>(value | 0x20) : value;
+}
+
+// Host names and the digits of IPv6 addresses are the same in either case (RFC 4343, RFC 4291).
+bool is_same_name(const std::string& left, const std::string& right) {
+  return std::equal(left.begin(), left.end(), right.begin(), right.end(),
+                    [](char a, char b) { return lower(a) == lower(b); });
+}
+
 // The client's wish counts when it names a server of ours; a port counts only together with it (P08, P09).
 void choose_server(const Seen& seen, const Policy& policy, Decision& decision) {
   decision.ntp_port = policy.ntp_port;
   decision.ntp_server = policy.ntp_server;
   if (seen.server == nullptr) return;
   const std::string wish(seen.server->body.begin(), seen.server->body.end());
-  const auto& ours = policy.ntp_servers_ours;
-  if (std::find(ours.begin(), ours.end(), wish) != ours.end()) decision.ntp_server = wish;
+  for (const std::string& ours : policy.ntp_servers_ours) {
+    if (is_same_name(ours, wish)) decision.ntp_server = ours;
+  }
 }
 
 }  // namespace

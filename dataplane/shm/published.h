@@ -38,10 +38,13 @@ class Published {
       std::memcpy(&word, from + i * sizeof word, sizeof word);
       words_[i].store(word, std::memory_order_relaxed);
     }
-    generation_.store(generation + 1, std::memory_order_release);
+    // 0 means "nothing yet": the one generation that the wrap passes over.
+    const std::uint64_t next = generation + 1 == 0 ? 2 : generation + 1;
+    generation_.store(next, std::memory_order_release);
   }
 
-  // Rises by two with every publication; 0 = nothing was ever published. One load: cheap enough per burst.
+  // Rises by two with every publication and passes over 0 when it wraps; 0 = nothing was ever published. One
+  // load: cheap enough per burst.
   [[nodiscard]] std::uint64_t generation() const noexcept {
     return generation_.load(std::memory_order_acquire);
   }

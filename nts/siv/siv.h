@@ -17,12 +17,16 @@ inline constexpr uint32_t key_bytes = 32;  // AEAD_AES_SIV_CMAC_256
 // Every tier in this binary, best first; the last one runs on any CPU.
 [[nodiscard]] std::span<const Kernels* const> all_tiers() noexcept;
 
-// True when the tier gives the published answers on this machine: RFC 5297 A.1 and A.2, an empty plaintext
-// with a good tag (accepted) and with a zero tag (refused), at every fill of its lanes.
+// True when the tier gives the known answers on this machine: RFC 5297 A.1 and the three shapes of NTS (a
+// request's empty plaintext, a cookie, an answer), and refuses a zero tag, at every fill of its lanes.
 [[nodiscard]] bool gives_known_answers(const Kernels& tier) noexcept;
 
 // The best tier that this CPU runs and that gives the known answers; with `forced` (a tier's name) that tier
 // or nullptr. nullptr means: do not serve. The caller says so and stops.
 [[nodiscard]] const Kernels* choose_tier(std::string_view forced = {}) noexcept;
+
+// The same among `candidates`, best first: how a test shows that a broken tier is passed over.
+[[nodiscard]] const Kernels* choose_tier_of(std::span<const Kernels* const> candidates,
+                                            std::string_view forced = {}) noexcept;
 
 }  // namespace nts::siv

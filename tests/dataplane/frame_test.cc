@@ -200,7 +200,7 @@ TEST(Unwrap, A10_DropsAnIpv4LengthThatDoesNotFit) {
 
 TEST(Unwrap, A12_DropsEveryOtherIpv4HeaderChecksum) {
   const Octets good = FrameSpec{}.build();
-  for (int bit = 0; bit < 16; ++bit) {
+  for (std::size_t bit = 0; bit < 16; ++bit) {
     Octets frame = good;
     frame[24 + bit / 8U] = static_cast<std::uint8_t>(frame[24 + bit / 8U] ^ 1U << bit % 8);
     EXPECT_TRUE(Refused(unwrap(frame), FrameVerdict::drop_ipv4_checksum)) << bit;
@@ -437,7 +437,7 @@ TEST(Unwrap, A27_AnUnfinishedChecksumIsTakenOnlyWhereAKernelMayLeaveOne) {
   }
 }
 
-TEST(Unwrap, A28_DropsSourcePortZeroOnly) {
+TEST(Unwrap, A28_P46_DropsSourcePortZeroOnly) {
   for (const bool is_ipv6 : {false, true}) {
     FrameSpec spec = spec_of(is_ipv6);
     for (const std::uint16_t port : U16s{1, 123, 1023, 1024, 65535}) {

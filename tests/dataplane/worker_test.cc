@@ -8,6 +8,7 @@
 #include <rte_cycles.h>
 #include <rte_mempool.h>
 #include <set>
+#include <thread>
 
 #include "nts/wire.h"
 #include "tests/support/nettle_kernels.h"
@@ -56,6 +57,7 @@ class WorkerOnRings : public ::testing::Test {
   }
 
   void TearDown() override {
+    if (worker_ != nullptr) expect_conservation();
     worker_.reset();
     rings_.reset();
     if (tests::eal_trouble.empty()) {
@@ -110,7 +112,22 @@ class WorkerOnRings : public ::testing::Test {
     while (worker_->serve_once()) {
     }
     worker_->keep_house(rte_rdtsc());
+    expect_conservation();
     return rings_->take_transmitted();
+  }
+
+  // J15 and I1, on every burst of every test: each packet that came in has one verdict, those with an
+  // answering one left again, and nothing more.
+  void expect_conservation() {
+    worker_->keep_house(rte_rdtsc());
+    EXPECT_EQ(all_verdicts(), line_.received_packets.load()) << "J15";
+    std::uint64_t answered = 0;
+    for (std::size_t i = 0; i < nts::verdict_count; ++i) {
+      if (nts::is_answered(static_cast<Verdict>(i))) answered += line_.verdict[i].load();
+    }
+    EXPECT_EQ(answered, line_.sent_packets.load()) << "J15";
+    EXPECT_LE(line_.sent_packets.load(), line_.received_packets.load()) << "I1";
+    EXPECT_LE(line_.sent_octets.load(), line_.received_octets.load()) << "I1, J01";
   }
 
   Octets ask(const Octets& payload) {
@@ -267,6 +284,173 @@ TEST_F(WorkerOnRings, G15_SaysUnsynchronisedOnceTheClockIsVoid) {
   state.mult = 0;  // out of range: refused, and the good one stays
   clock_page_->clock.publish(state);
   EXPECT_EQ(leap_of(ask(tests::plain_request())), 0);
+}
+
+TEST_F(WorkerOnRings, B10_EveryWayToBeUnsynchronisedIsSaidToPlainAndNtsClientsAlike) {
+  publish_keys();
+  const std::uint64_t now = rte_rdtsc();
+  const std::uint64_t hz = rte_get_tsc_hz();
+  hwclock::ClockState expired = good_clock();
+  expired.valid_until = now - 1;
+  hwclock::ClockState put_back = good_clock();  // the TSC is a minute behind where the clock was read
+  put_back.tsc0 = now + 60 * hz;
+  put_back.valid_until = now + 1000 * hz;
+  hwclock::ClockState says_so = good_clock();
+  says_so.leap = 3;
+  hwclock::ClockState alarm = says_so;
+  alarm.state = hwclock::State::alarm;
+  const std::vector<std::pair<hwclock::ClockState, std::uint32_t>> ways = {
+      {expired, dataplane::refid_holdover_over},
+      {put_back, dataplane::refid_holdover_over},
+      {says_so, dataplane::refid_init},
+      {alarm, dataplane::refid_alarm}};
+  for (const auto& [state, why] : ways) {
+    clock_page_->clock.publish(good_clock());
+    ASSERT_EQ(stratum_of(ask(tests::plain_request())), 1);
+    clock_page_->clock.publish(state);
+    for (const Octets& request : {tests::plain_request(), tests::plain_request(3), tests::nts_request()}) {
+      const Octets answer = ask(request);
+      EXPECT_EQ(leap_of(answer), 3);
+      EXPECT_EQ(stratum_of(answer), 0) << "never a stale stratum 1";
+      EXPECT_EQ(refid_of(answer), why);
+      EXPECT_LT(receive_of(answer), transmit_of(answer));
+    }
+  }
+}
+
+TEST_F(WorkerOnRings, B10_G04_AClockWriterThatDiedMidWayLeavesTheLastStateUntilItsEnd) {
+  hwclock::ClockState state = good_clock();
+  clock_page_->clock.publish(state);
+  ASSERT_EQ(stratum_of(ask(tests::plain_request())), 1);
+  auto& generation = reinterpret_cast<std::atomic<std::uint64_t>&>(clock_page_->clock);
+  generation.store(generation.load() + 1);
+  EXPECT_EQ(stratum_of(ask(tests::plain_request())), 1);
+  state.stratum = 2;
+  clock_page_->clock.publish(state);
+  EXPECT_EQ(stratum_of(ask(tests::plain_request())), 2) << "healed by the next publication";
+}
+
+TEST_F(WorkerOnRings, B10_ATornFirstClockIsNone) {
+  clock_page_->clock.publish(good_clock());
+  reinterpret_cast<std::atomic<std::uint64_t>&>(clock_page_->clock).store(3);
+  const Octets answer = ask(tests::plain_request());
+  EXPECT_EQ(leap_of(answer), 3);
+  EXPECT_EQ(refid_of(answer), dataplane::refid_init);
+}
+
+// A hundred seconds after the last publication, without waiting for them.
+TEST_F(WorkerOnRings, B12_RootDispersionInTheAnswerHasGrownSinceThePublication) {
+  const auto dispersion = [&](std::uint64_t age_s) {
+    hwclock::ClockState state = good_clock();
+    state.tsc0 -= age_s * state.tsc_hz;
+    state.reference_ntp = state.ntp0;
+    clock_page_->clock.publish(state);
+    return nts::load_u32(payload_of(ask(tests::plain_request())).data() + 8) / 65536.0;
+  };
+  EXPECT_GE(dispersion(0), 2e-6);
+  EXPECT_LT(dispersion(0), 1e-3);
+  EXPECT_GE(dispersion(100), 2e-6 + 100 * 15e-6);
+  EXPECT_LT(dispersion(100), 100 * 15e-6 + 1e-3);
+}
+
+// A thread changes the source as fast as it can; each answer must tell of one of the two, never of a mixture.
+TEST_F(WorkerOnRings, B13_AnAnswerDuringAChangeOfSourceIsAllOfOneOrAllOfTheOther) {
+  hwclock::ClockState pps = good_clock();
+  hwclock::ClockState upstream = pps;
+  upstream.stratum = 3;
+  upstream.reference_id = 0xc0000209;
+  upstream.reference_ntp -= std::uint64_t{77} << 32;
+  upstream.root_delay_ns = 9'000'000;
+  upstream.precision = -20;
+  upstream.leap = 1;
+  clock_page_->clock.publish(pps);
+  std::atomic<bool> stop{false};
+  std::thread writer([&] {
+    for (int i = 0; !stop.load(); ++i) clock_page_->clock.publish(i % 2 == 0 ? upstream : pps);
+  });
+  std::array<int, 2> seen{};
+  for (int i = 0; i < 20'000; ++i) {
+    const Octets answer = ask(tests::plain_request());
+    const std::uint8_t* header = payload_of(answer).data();
+    const bool is_pps = stratum_of(answer) == 1;
+    ++seen[is_pps ? 0 : 1];
+    const hwclock::ClockState& told = is_pps ? pps : upstream;
+    ASSERT_EQ(leap_of(answer), static_cast<int>(told.leap));
+    ASSERT_EQ(stratum_of(answer), static_cast<int>(told.stratum));
+    ASSERT_EQ(static_cast<std::int8_t>(header[3]), told.precision);
+    ASSERT_EQ(nts::load_u32(header + 4),
+              nts::short_from_ns_rounded_up(static_cast<std::int64_t>(told.root_delay_ns)));
+    ASSERT_EQ(refid_of(answer), told.reference_id);
+    ASSERT_EQ(nts::load_u64(header + 16), told.reference_ntp);
+  }
+  stop = true;
+  writer.join();
+  EXPECT_GT(seen[0] + seen[1], 0);
+}
+
+TEST_F(WorkerOnRings, KeepsHouseAtOnceAfterTheTscWasPutBack) {
+  const std::uint64_t ahead = rte_rdtsc() + 1000 * rte_get_tsc_hz();
+  worker_->keep_house(ahead);  // as if the count had been far ahead a moment ago
+  ASSERT_EQ(line_.heartbeat_tsc.load(), ahead);
+  publish_keys(7);
+  worker_->serve_once();
+  EXPECT_LT(line_.heartbeat_tsc.load(), ahead);
+  EXPECT_EQ(line_.acknowledged_keys.load(), 7U);
+}
+
+TEST_F(WorkerOnRings, B02_B05_NothingButModeThreeIsEverAnsweredOnTheWire) {
+  publish_keys();
+  for (std::uint8_t version = 0; version < 8; ++version) {
+    for (std::uint8_t mode = 0; mode < 8; ++mode) {
+      if (mode == 3) continue;
+      Octets payload = tests::nts_request();
+      payload[0] = static_cast<std::uint8_t>(version << 3 | mode);
+      rings_->arrive(with_payload(tests::plain_request(version, mode)));
+      rings_->arrive(with_payload(payload));
+    }
+  }
+  EXPECT_TRUE(serve().empty());
+  EXPECT_EQ(counted(Verdict::drop_mode) + counted(Verdict::drop_version), 112U);
+}
+
+TEST_F(WorkerOnRings, C24_P27_P43_AKissGoesOutWhenTheCookieIsWrong) {
+  publish_keys();
+  Octets request = tests::nts_request(3);
+  request[120] ^= 1;
+  const Octets answer = ask(request);
+  EXPECT_EQ(leap_of(answer), 3);
+  EXPECT_EQ(refid_of(answer), 0x4e54534eU);
+  EXPECT_EQ(answer.size(), payload_offset + 48 + 36);
+  EXPECT_TRUE(tests::is_sound(answer));
+  EXPECT_EQ(line_.cookies_issued.load(), 0U);
+}
+
+TEST_F(WorkerOnRings, C26_WithNtsSwitchedOffItIsDroppedAndPlainIsServed) {
+  publish_keys();
+  settings_.answer_nts = 0;
+  publish_settings();
+  rings_->arrive(with_payload(tests::nts_request()));
+  EXPECT_TRUE(serve().empty());
+  EXPECT_EQ(counted(Verdict::drop_no_keys), 1U);
+  rings_->arrive(with_payload(tests::plain_request()));
+  EXPECT_EQ(serve().size(), 1U);
+}
+
+TEST_F(WorkerOnRings, P46_AnySourcePortButZeroIsAnsweredThere) {
+  for (const std::uint16_t port :
+       {std::uint16_t{1}, std::uint16_t{123}, std::uint16_t{1023}, std::uint16_t{65535}}) {
+    FrameSpec spec = with_payload(tests::plain_request());
+    spec.source_port = port;
+    rings_->arrive(spec);
+    const std::vector<Octets> answers = serve();
+    ASSERT_EQ(answers.size(), 1U) << port;
+    EXPECT_EQ(answers[0][36] << 8 | answers[0][37], port);
+  }
+  FrameSpec spec = with_payload(tests::plain_request());
+  spec.source_port = 0;
+  rings_->arrive(spec);
+  EXPECT_TRUE(serve().empty());
+  EXPECT_EQ(counted(FrameVerdict::drop_source_port), 1U);
 }
 
 TEST_F(WorkerOnRings, SettingsChangeWhileItRuns) {
@@ -454,12 +638,12 @@ TEST_F(WorkerOnRings, B11_TransmitIsAfterReceiveAndNeverRunsBack) {
   }
 }
 
-TEST_F(WorkerOnRings, AllAnswersOfABurstAgreeOnTheClock) {
+TEST_F(WorkerOnRings, B13_AllAnswersOfABurstAgreeOnTheClock) {
   clock_page_->clock.publish(good_clock());
   for (int i = 0; i < 32; ++i) rings_->arrive(with_payload(tests::plain_request()));
   const std::vector<Octets> answers = serve();
   ASSERT_EQ(answers.size(), 32U);
-  for (const Octets& answer : answers) EXPECT_EQ(answer, answers[0]) << "B13";
+  for (const Octets& answer : answers) EXPECT_EQ(answer, answers[0]);
 }
 
 TEST_F(WorkerOnRings, GivesSignsOfLifeWithoutTraffic) {

@@ -14,6 +14,7 @@ using tests::nts_request;
 using tests::Octets;
 using tests::RequestBuilder;
 using tests::usual_cookie;
+using U16s = std::initializer_list<std::uint16_t>;
 
 Verdict verdict_of(const Octets& packet) { return read_request(packet).verdict; }
 
@@ -72,6 +73,30 @@ TEST(ReadRequest, C01_DropsFieldsWhoseLengthIsTooSmallNotAMultipleOf4OrBeyondThe
   }
 }
 
+TEST(ReadRequest, C01_AFieldEndingOneOctetToTheFourBeyondThePacketIsDroppedWhateverItsType) {
+  for (const std::uint16_t type : U16s{0x0104, 0x0204, 0x0304, 0x0404, 0x7777}) {
+    for (std::uint32_t beyond = 4; beyond <= 0xffff - 64; beyond += beyond < 64 ? 4 : 1020) {
+      const auto length = static_cast<std::uint16_t>(64 + beyond);
+      ASSERT_EQ(verdict_of(RequestBuilder().field_with_length(type, length, 60).octets()),
+                Verdict::drop_extension)
+          << type << " " << beyond;
+    }
+    for (const std::uint16_t length : U16s{0, 1, 2, 3, 4, 8, 12, 17, 18, 19}) {
+      EXPECT_EQ(verdict_of(RequestBuilder().field_with_length(type, length, 60).octets()),
+                Verdict::drop_extension)
+          << type << " " << length;
+    }
+  }
+}
+
+// 16 octets are enough for a field that another one follows (RFC 7822 section 3).
+TEST(ReadRequest, C01_P44_AFieldOf16OctetsIsTakenWhenItIsNotTheLast) {
+  EXPECT_EQ(verdict_of(RequestBuilder().field(0x7777, Octets(12)).field(0x7777, Octets(24)).octets()),
+            Verdict::answer_plain);
+  EXPECT_EQ(verdict_of(RequestBuilder().field(0x7777, Octets(8)).field(0x7777, Octets(24)).octets()),
+            Verdict::drop_extension);
+}
+
 TEST(ReadRequest, C02_DropsALengthOf65535Or65532InASmallPacket) {
   EXPECT_EQ(verdict_of(RequestBuilder().field_with_length(0x0204, 65535, 40).octets()),
             Verdict::drop_extension);
@@ -79,16 +104,40 @@ TEST(ReadRequest, C02_DropsALengthOf65535Or65532InASmallPacket) {
             Verdict::drop_extension);
 }
 
-TEST(ReadRequest, C03_ALastFieldBelow28OctetsWithoutAMacIsGarbageAndOneOf28IsAField) {
-  EXPECT_EQ(verdict_of(RequestBuilder().field(0x7777, Octets(12, 0)).octets()), Verdict::drop_trailing);
-  EXPECT_EQ(verdict_of(RequestBuilder().field(0x7777, Octets(24, 0)).octets()), Verdict::answer_plain);
+TEST(ReadRequest, C03_P44_ALastFieldBelow28OctetsWithoutAMacIsGarbageAndOneOf28IsAField) {
+  // 20 and 24 octets may as well be a MAC: RFC 7822 cannot tell, and we answer neither.
+  const std::vector<std::pair<std::size_t, Verdict>> by_bytes = {{16, Verdict::drop_trailing},
+                                                                 {20, Verdict::drop_mac},
+                                                                 {24, Verdict::drop_mac},
+                                                                 {28, Verdict::answer_plain},
+                                                                 {32, Verdict::answer_plain}};
+  for (const auto& [bytes, verdict] : by_bytes) {
+    EXPECT_EQ(verdict_of(RequestBuilder().field(0x7777, Octets(bytes - 4)).octets()), verdict) << bytes;
+    EXPECT_EQ(verdict_of(RequestBuilder().unique_identifier().field(0x7777, Octets(bytes - 4)).octets()),
+              verdict)
+        << bytes;
+  }
 }
 
-TEST(ReadRequest, C04_P45_PassesOverUnknownFieldsUpToTheLimit) {
-  RequestBuilder within;
-  for (std::uint32_t i = 0; i < nts::extension_fields_max; ++i) within.field(0x7777, Octets(24, 1));
-  EXPECT_EQ(verdict_of(within.octets()), Verdict::answer_plain);
-  EXPECT_EQ(verdict_of(within.field(0x7777, Octets(24, 1)).octets()), Verdict::drop_extension_count);
+TEST(ReadRequest, C04_P45_PassesOverUnknownFieldsUpToTheLimitAndDropsAnyMore) {
+  for (std::size_t count = 0; count <= 100; ++count) {
+    RequestBuilder builder;
+    for (std::size_t i = 0; i < count; ++i) builder.field(0x7777, Octets(24, 1));
+    EXPECT_EQ(verdict_of(builder.octets()),
+              count <= nts::extension_fields_max ? Verdict::answer_plain : Verdict::drop_extension_count)
+        << count;
+  }
+}
+
+// A field of ours counts like any other: identifier, cookie and authenticator leave room for 29.
+TEST(ReadRequest, C04_TheLimitHoldsForNtsRequestsToo) {
+  for (const std::size_t unknown : {29U, 30U}) {
+    RequestBuilder builder;
+    builder.unique_identifier().cookie(usual_cookie());
+    for (std::size_t i = 0; i < unknown; ++i) builder.field(0x7777, Octets(12, 1));
+    EXPECT_EQ(verdict_of(builder.authenticator(key_of(0xc2)).octets()),
+              unknown == 29 ? Verdict::answer_nts : Verdict::drop_extension_count);
+  }
 }
 
 TEST(ReadRequest, C05_P28_NtsOnVersion3IsNeverRead) {
@@ -114,6 +163,9 @@ TEST(ReadRequest, C06_P20_WantsExactlyOneUniqueIdentifierOf32OctetsOrMore) {
                            .authenticator(key_of(0xc2))
                            .octets()),
             Verdict::drop_unique_identifier);
+  for (const std::size_t body : {0U, 31U}) {
+    EXPECT_EQ(verdict_of(with_identifier(body)), Verdict::drop_extension) << body << ": no field is so long";
+  }
   EXPECT_EQ(verdict_of(with_identifier(28)), Verdict::drop_unique_identifier);
   EXPECT_EQ(verdict_of(with_identifier(32)), Verdict::answer_nts);
   EXPECT_EQ(verdict_of(with_identifier(64)), Verdict::answer_nts);
@@ -141,6 +193,45 @@ TEST(ReadRequest, C07_P21_WantsExactlyOneCookieBeforeTheAuthenticator) {
           RequestBuilder().unique_identifier().authenticator(key_of(0xc2)).cookie(usual_cookie()).octets()),
       Verdict::drop_cookie)
       << "a cookie behind the authenticator is not there";
+}
+
+TEST(ReadRequest, C07_ACookieOfAnyShapeButAFieldsIsDroppedAndAnyOtherIsForTheServerToOpen) {
+  for (const std::size_t body : {0U, 1U, 8U, 15U, 99U, 101U, 255U}) {
+    EXPECT_EQ(verdict_of(RequestBuilder()
+                             .unique_identifier()
+                             .cookie(Octets(body, 7))
+                             .authenticator(key_of(0xc2))
+                             .octets()),
+              Verdict::drop_extension)
+        << body;
+  }
+  for (const std::size_t body : {12U, 16U, 96U, 100U, 104U, 256U, 1000U}) {
+    const Octets packet =
+        RequestBuilder().unique_identifier().cookie(Octets(body, 7)).authenticator(key_of(0xc2)).octets();
+    const Request request = read_request(packet);
+    EXPECT_EQ(request.verdict, Verdict::answer_nts) << body;
+    EXPECT_EQ(request.cookie_offset, 48U + 36U + 4U);
+    EXPECT_EQ(request.cookie_bytes, body);
+  }
+}
+
+TEST(ReadRequest, P24_OffsetsStandWhereTheBuilderPutThem) {
+  const Octets packet = nts_request(2);
+  const Request request = read_request(packet);
+  EXPECT_EQ(request.unique_identifier_offset, 48U);
+  EXPECT_EQ(request.unique_identifier_bytes, 36U);
+  EXPECT_EQ(request.authenticator_offset, packet.size() - 40U);
+  EXPECT_EQ(request.nonce_offset, packet.size() - 32U);
+  EXPECT_EQ(request.nonce_bytes, 16U);
+  EXPECT_EQ(request.sealed_offset, packet.size() - 16U);
+  EXPECT_EQ(request.sealed_bytes, 16U);
+  const Request odd = read_request(RequestBuilder()
+                                       .unique_identifier()
+                                       .cookie(usual_cookie())
+                                       .authenticator(key_of(0xc2), Octets(5), 17)
+                                       .octets());
+  EXPECT_EQ(odd.sealed_offset - odd.nonce_offset, 20U) << "a nonce of 17 is padded to 20";
+  EXPECT_EQ(odd.sealed_bytes, 21U);
 }
 
 TEST(ReadRequest, C11_WithoutAnAuthenticatorItIsDropped) {
@@ -183,6 +274,33 @@ TEST(ReadRequest, C12_P23_InnerLengthsOfTheAuthenticatorMustFitInsideIt) {
   }
 }
 
+// The field at its largest, and lengths whose sum only fits 17 bits.
+TEST(ReadRequest, C12_InnerLengthsNeverOverflow16Bits) {
+  Octets packet = RequestBuilder().unique_identifier().cookie(usual_cookie()).octets();
+  const std::size_t field = packet.size();
+  const std::size_t rest = (0xffff - field) / 4 * 4;
+  packet = RequestBuilder()
+               .unique_identifier()
+               .cookie(usual_cookie())
+               .field_with_length(0x0404, static_cast<std::uint16_t>(rest), rest - 4)
+               .octets();
+  const auto with = [&](std::size_t nonce, std::size_t sealed) {
+    nts::store_u16(packet.data() + field + 4, static_cast<std::uint16_t>(nonce));
+    nts::store_u16(packet.data() + field + 6, static_cast<std::uint16_t>(sealed));
+    return read_request(packet);
+  };
+  const std::size_t room = rest - 8;
+  EXPECT_EQ(with(65'535, 65'535).verdict, Verdict::drop_authenticator);
+  EXPECT_EQ(with(32'768, 32'768).verdict, Verdict::drop_authenticator);
+  EXPECT_EQ(with(16, room - 12).verdict, Verdict::drop_authenticator);
+  const Request longest = with(16, room - 16);
+  EXPECT_EQ(longest.verdict, Verdict::answer_nts);
+  EXPECT_EQ(longest.sealed_offset + longest.sealed_bytes, packet.size());
+  const Request long_nonce = with(room - 16, 16);
+  EXPECT_EQ(long_nonce.verdict, Verdict::answer_nts);
+  EXPECT_EQ(long_nonce.sealed_offset + 16U, packet.size());
+}
+
 TEST(ReadRequest, P23_AShortNonceNeedsPaddingUpTo16) {
   const auto with_nonce = [](std::size_t nonce, std::size_t extra) {
     return RequestBuilder()
@@ -199,11 +317,12 @@ TEST(ReadRequest, P23_AShortNonceNeedsPaddingUpTo16) {
 }
 
 TEST(ReadRequest, C17_P22_PlaceholdersEarnCookiesUpToEight) {
-  for (const std::size_t placeholders : {0U, 1U, 6U, 7U, 8U, 9U, 20U}) {
+  for (std::size_t placeholders = 0; placeholders <= 29; ++placeholders) {
     const Request request = read_request(nts_request(placeholders));
     EXPECT_EQ(request.verdict, Verdict::answer_nts);
     EXPECT_EQ(request.cookies_wanted, std::min<std::size_t>(placeholders + 1, 8));
   }
+  EXPECT_EQ(verdict_of(nts_request(30)), Verdict::drop_extension_count);
   EXPECT_EQ(verdict_of(nts_request(50)), Verdict::drop_extension_count);
   EXPECT_EQ(verdict_of(nts_request(300)), Verdict::drop_extension_count);
 }
@@ -219,6 +338,23 @@ TEST(ReadRequest, C18_P22_APlaceholderOfAnotherLengthThanTheCookieIsDropped) {
                               .octets();
     EXPECT_EQ(verdict_of(packet), Verdict::drop_placeholder) << body;
   }
+  // The other way round too: the first one differs, or both agree and differ from the cookie.
+  for (const std::vector<std::size_t>& bodies :
+       {std::vector<std::size_t>{104, 100}, std::vector<std::size_t>{104, 104},
+        std::vector<std::size_t>{96}}) {
+    RequestBuilder builder;
+    builder.unique_identifier();
+    for (const std::size_t body : bodies) builder.placeholders(1, body);  // before the cookie: order is free
+    EXPECT_EQ(verdict_of(builder.cookie(usual_cookie()).authenticator(key_of(0xc2)).octets()),
+              Verdict::drop_placeholder);
+  }
+  EXPECT_EQ(verdict_of(RequestBuilder()
+                           .unique_identifier()
+                           .placeholders(1)
+                           .cookie(usual_cookie())
+                           .authenticator(key_of(0xc2))
+                           .octets()),
+            Verdict::answer_nts);
   EXPECT_EQ(
       verdict_of(RequestBuilder().unique_identifier().placeholders(1).authenticator(key_of(0xc2)).octets()),
       Verdict::drop_cookie)
@@ -251,9 +387,18 @@ TEST(ReadEncryptedFields, P24_FieldsMayBeShorterThan16OctetsHereButKeepTheirBoun
   Octets placeholder = {3, 4, 0, 104};
   placeholder.resize(104);
   EXPECT_EQ(read(placeholder).cookies_wanted, 2);
+  Octets many;
+  for (std::uint32_t i = 0; i < nts::extension_fields_max; ++i) many.insert(many.end(), {0x77, 0x77, 0, 4});
+  EXPECT_EQ(read(many).verdict, Verdict::answer_nts);
+  many.insert(many.end(), {0x77, 0x77, 0, 4});
+  EXPECT_EQ(read(many).verdict, Verdict::drop_encrypted) << "one more than is looked at";
   placeholder[3] = 100;
   placeholder.resize(100);
   EXPECT_EQ(read(placeholder).verdict, Verdict::drop_placeholder);
+}
+
+TEST(ReadRequest, B01_AnOversizedPayloadIsNotReadAtAll) {
+  EXPECT_EQ(verdict_of(Octets(0x10000, 0x23)), Verdict::drop_short);
 }
 
 }  // namespace

@@ -120,6 +120,72 @@ TEST_F(SegmentTest, G08_AFileOfTheWrongTypeSizeOrModeIsRefused) {
   EXPECT_NE(refusal(), "");
 }
 
+// Every bit of magic, layout version, kind and size: each matters, and none is taken for another page.
+TEST_F(SegmentTest, G01_AHeaderWithAnyBitWrongIsRefused) {
+  auto writer = Segment<ClockPage>::open_writable(directory_, ::getegid());
+  auto* header = reinterpret_cast<std::uint8_t*>(&writer->header);
+  for (std::size_t bit = 0; bit < sizeof(shm::PageHeader) * 8; ++bit) {
+    header[bit / 8] ^= static_cast<std::uint8_t>(1U << bit % 8);
+    EXPECT_NE(refusal(), "") << bit;
+    header[bit / 8] ^= static_cast<std::uint8_t>(1U << bit % 8);
+  }
+  EXPECT_EQ(refusal(), "");
+}
+
+TEST_F(SegmentTest, G01_EachKindOfPageIsRefusedUnderAnothersName) {
+  auto clock = Segment<ClockPage>::open_writable(directory_, ::getegid());
+  auto settings = Segment<shm::SettingsPage>::open_writable(directory_, ::getegid());
+  auto stats = Segment<shm::StatsPage>::open_writable(directory_, ::getegid());
+  auto keys = Segment<KeysPage>::open_writable(directory_, ::getegid());
+  for (const shm::PageKind kind : {shm::PageKind::settings, shm::PageKind::stats, shm::PageKind::keys}) {
+    fs::remove(clock_path());
+    fs::copy_file(shm::page_path(directory_, kind), clock_path());
+    fs::permissions(clock_path(), fs::perms(0644));
+    EXPECT_NE(refusal(), "") << static_cast<int>(kind);
+  }
+}
+
+TEST_F(SegmentTest, G08_AReaderKeepsItsOldPageWhenANewLayoutIsSwappedIn) {
+  auto writer =
+      std::make_unique<Segment<ClockPage>>(Segment<ClockPage>::open_writable(directory_, ::getegid()));
+  hwclock::ClockState state{};
+  state.ntp0 = 11;
+  (*writer)->clock.publish(state);
+  auto reader = Segment<ClockPage>::attach(directory_, ::geteuid());
+  (*writer)->header.layout_version += 1;  // as a program of tomorrow would have left it
+  writer.reset();
+  auto successor = Segment<ClockPage>::open_writable(directory_, ::getegid());
+  state.ntp0 = 22;
+  successor->clock.publish(state);
+  std::uint64_t seen = 0;
+  hwclock::ClockState got{};
+  ASSERT_TRUE(reader->clock.read(got, seen));
+  EXPECT_EQ(got.ntp0, 11U) << "the old file is still mapped, and nobody writes it";
+  auto late_reader = Segment<ClockPage>::attach(directory_, ::geteuid());
+  ASSERT_TRUE(late_reader->clock.read(got, seen));
+  EXPECT_EQ(got.ntp0, 22U);
+}
+
+TEST_F(SegmentTest, G08_AFileWithASecondNameOrOfAnotherOwnerIsRefusedAndReplacedByItsWriter) {
+  { auto writer = Segment<ClockPage>::open_writable(directory_, ::getegid()); }
+  fs::create_hard_link(clock_path(), directory_ / "second");
+  EXPECT_NE(refusal().find("hard link"), std::string::npos) << refusal();
+  { auto writer = Segment<ClockPage>::open_writable(directory_, ::getegid()); }
+  EXPECT_EQ(refusal(), "") << "a fresh file with one name";
+  if (::geteuid() != 0) GTEST_SKIP() << "needs root to give a file away";
+  ASSERT_EQ(::chown(clock_path().c_str(), 62199, ::getegid()), 0);
+  EXPECT_NE(refusal().find("belongs to uid 62199"), std::string::npos) << refusal();
+  auto writer = Segment<ClockPage>::open_writable(directory_, ::getegid());
+  EXPECT_EQ(refusal(), "");
+}
+
+TEST_F(SegmentTest, G08_AHalfMadeFileOfADeadWriterIsNoObstacle) {
+  ASSERT_EQ(::symlink("/etc/passwd", (clock_path().string() + ".new").c_str()), 0);
+  auto writer = Segment<ClockPage>::open_writable(directory_, ::getegid());
+  EXPECT_EQ(refusal(), "");
+  EXPECT_FALSE(fs::exists(clock_path().string() + ".new"));
+}
+
 TEST_F(SegmentTest, AFileOfAnotherOwnerIsRefused) {
   auto writer = Segment<ClockPage>::open_writable(directory_, ::getegid());
   EXPECT_THROW((void)Segment<ClockPage>::attach(directory_, ::geteuid() + 1), SegmentError);
