@@ -1,6 +1,5 @@
 #include "bench/dataplane/worker_rig.h"
 
-#include <algorithm>
 #include <cstring>
 #include <rte_cycles.h>
 #include <rte_eth_ring.h>
@@ -8,31 +7,11 @@
 #include <stdexcept>
 
 #include "tests/support/frame_builder.h"
-#include "tests/support/packet_builder.h"
 
 namespace bench {
 namespace {
 
 using tests::Octets;
-
-// Clients with keys and cookies of their own, so that no two neighbours in a burst are alike.
-constexpr std::size_t clients = 256;
-
-Octets nts_request_of(std::size_t client) {
-  const auto fill = static_cast<std::uint8_t>(client);
-  const tests::SessionKey c2s = tests::key_of(fill);
-  const tests::SessionKey s2c = tests::key_of(static_cast<std::uint8_t>(fill ^ 0x55));
-  Octets keys(c2s.begin(), c2s.end());
-  keys.insert(keys.end(), s2c.begin(), s2c.end());
-  const Octets cookie =
-      tests::make_cookie(tests::usual_key_id, tests::ring_key_of(tests::usual_key_id), keys, fill);
-  return tests::RequestBuilder{}
-      .transmit(0x1234'5678'0000'0000 + client)
-      .unique_identifier(32, fill)
-      .cookie(cookie)
-      .authenticator(c2s)
-      .octets();
-}
 
 Octets frame_of(Octets payload, dataplane::MacAddress server) {
   tests::FrameSpec spec;
@@ -43,6 +22,12 @@ Octets frame_of(Octets payload, dataplane::MacAddress server) {
 }
 
 }  // namespace
+
+dataplane::EalOptions eal_options() {
+  dataplane::EalOptions options;
+  options.hugepages = dataplane::free_hugepage_bytes() >= std::uint64_t{64} << 20;
+  return options;
+}
 
 struct WorkerRig::Rings {
   rte_ring* receive = rte_ring_create("bench_receive", 2048, SOCKET_ID_ANY, RING_F_SP_ENQ | RING_F_SC_DEQ);
@@ -83,8 +68,8 @@ WorkerRig::WorkerRig(const nts::siv::Kernels& tier)
   clock_->clock.publish(state);
 
   for (std::size_t client = 0; client < clients; ++client) {
-    requests_[0].push_back(frame_of(tests::plain_request(), rings_->port->mac()));
-    requests_[1].push_back(frame_of(nts_request_of(client), rings_->port->mac()));
+    requests_[0].push_back(frame_of(request_of(Load::plain, client), rings_->port->mac()));
+    requests_[1].push_back(frame_of(request_of(Load::nts, client), rings_->port->mac()));
   }
   mbufs_.resize(buffers_in_use);
   if (rte_pktmbuf_alloc_bulk(buffers_.get(), mbufs_.data(), buffers_in_use) != 0) {
@@ -92,13 +77,6 @@ WorkerRig::WorkerRig(const nts::siv::Kernels& tier)
   }
   worker_ = std::make_unique<dataplane::Worker>(dataplane::WorkerSetup{
       &tier, &current_, line_.get(), 1, 0, rte_get_tsc_hz(), {rings_->port->queue(0)}});
-
-  std::vector<double> pairs;
-  for (int i = 0; i < 1001; ++i) {
-    const std::uint64_t begin = rte_rdtsc_precise();
-    pairs.push_back(static_cast<double>(rte_rdtsc_precise() - begin));
-  }
-  timer_cycles_ = static_cast<std::uint64_t>(median_of(std::move(pairs)));
 }
 
 WorkerRig::~WorkerRig() {
@@ -126,10 +104,9 @@ void WorkerRig::serve(Load load, std::uint32_t burst, std::vector<double>& cycle
   lay_out(load);
   for (std::uint32_t done = 0; done < buffers_in_use; done += burst) {
     rte_ring_enqueue_bulk(rings_->receive, reinterpret_cast<void**>(mbufs_.data() + done), burst, nullptr);
-    const std::uint64_t begin = rte_rdtsc_precise();
+    watch_.start();
     worker_->serve_once();
-    const std::uint64_t passed = rte_rdtsc_precise() - begin;
-    cycles_per_request.push_back(static_cast<double>(passed - std::min(passed, timer_cycles_)) / burst);
+    cycles_per_request.push_back(watch_.stop() / burst);
   }
   const unsigned taken = rte_ring_dequeue_bulk(rings_->transmit, reinterpret_cast<void**>(mbufs_.data()),
                                                buffers_in_use, nullptr);
@@ -137,12 +114,6 @@ void WorkerRig::serve(Load load, std::uint32_t burst, std::vector<double>& cycle
   if (taken != buffers_in_use || answered != buffers_in_use) {
     throw std::runtime_error("the worker did not answer every request of the benchmark");
   }
-}
-
-double median_of(std::vector<double> values) {
-  const auto middle = values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);
-  std::nth_element(values.begin(), middle, values.end());
-  return *middle;
 }
 
 }  // namespace bench

@@ -2,7 +2,7 @@
 //
 // What is measured is one serve_once(): receive, unwrap, the packet core, wrap with software checksums,
 // transmit, and the housekeeping when it falls due. Requests are laid out in 1024 buffers before the clock
-// starts, as a NIC's ring would hold them: they are in the second-level cache, not in registers.
+// starts, as a NIC's ring would hold them: they are in the second-level cache, not in the first.
 #pragma once
 
 #include <array>
@@ -11,13 +11,16 @@
 #include <string>
 #include <vector>
 
+#include "bench/measure.h"
+#include "bench/nts/requests.h"
 #include "dataplane/eal.h"
 #include "dataplane/port/port.h"
 #include "dataplane/worker.h"
 
 namespace bench {
 
-enum class Load { plain, nts };
+// EAL as the benchmarks start it: hugepages when this machine has some free, ordinary memory otherwise.
+[[nodiscard]] dataplane::EalOptions eal_options();
 
 class WorkerRig {
  public:
@@ -48,9 +51,7 @@ class WorkerRig {
   std::unique_ptr<dataplane::Worker> worker_;
   std::array<std::vector<std::vector<std::uint8_t>>, 2> requests_;  // frames by load
   std::vector<rte_mbuf*> mbufs_;
-  std::uint64_t timer_cycles_ = 0;
+  Stopwatch watch_;
 };
-
-[[nodiscard]] double median_of(std::vector<double> values);
 
 }  // namespace bench

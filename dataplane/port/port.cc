@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <cstring>
+#include <rte_eal.h>
 #include <rte_errno.h>
+#include <rte_mbuf_pool_ops.h>
 #include <rte_mempool.h>
 #include <utility>
 
@@ -47,6 +49,29 @@ std::uint32_t frames_for(std::uint32_t queues) noexcept {
   return queues * (2U * ring_frames + nts::burst_max + 2U * mempool_cache_frames);
 }
 
+// What rte_pktmbuf_pool_create does, with one flag more. Without hugepages DPDK keeps each element inside one
+// 4 KiB page, for devices that read physical memory; at one element a page all frames meet in the same cache
+// sets. No device of ours reads such memory, so there the elements may lie side by side.
+rte_mempool* make_pool(const std::string& name, std::uint32_t frames) {
+  const unsigned flags = rte_eal_has_hugepages() != 0 ? 0 : RTE_MEMPOOL_F_NO_IOVA_CONTIG;
+  rte_mempool* pool =
+      rte_mempool_create_empty(name.c_str(), frames, sizeof(rte_mbuf) + buffer_bytes, mempool_cache_frames,
+                               sizeof(rte_pktmbuf_pool_private), SOCKET_ID_ANY, flags);
+  if (pool == nullptr) return nullptr;
+  rte_pktmbuf_pool_private layout{};
+  layout.mbuf_data_room_size = buffer_bytes;
+  rte_pktmbuf_pool_init(pool, &layout);
+  const int error = rte_mempool_set_ops_byname(pool, rte_mbuf_best_mempool_ops(), nullptr);
+  const int made = error != 0 ? error : rte_mempool_populate_default(pool);
+  if (made < 0) {
+    rte_mempool_free(pool);
+    rte_errno = -made;
+    return nullptr;
+  }
+  rte_mempool_obj_iter(pool, rte_pktmbuf_init, nullptr);
+  return pool;
+}
+
 [[noreturn]] void fail(const std::string& name, const char* step, int code) {
   throw PortError("device " + name + " does not " + step + ": " + rte_strerror(-code) +
                   "; see that its driver fits this machine and no other program holds it");
@@ -65,8 +90,7 @@ DeviceName parse_device(std::string_view text) {
 }
 
 BufferPool::BufferPool(const std::string& name, std::uint32_t queues)
-    : pool_(rte_pktmbuf_pool_create(name.c_str(), frames_for(queues), mempool_cache_frames, 0, buffer_bytes,
-                                    SOCKET_ID_ANY)) {
+    : pool_(make_pool(name, frames_for(queues))) {
   if (pool_ == nullptr) {
     throw PortError("no memory for packet buffers (" + std::to_string(bytes_for(queues) >> 20) + " MiB): " +
                     rte_strerror(rte_errno) + "; reserve more hugepages or set memory = \"ordinary\"");

@@ -1,0 +1,39 @@
+// The packet core without a network card, by load and burst: cycles per request.
+#include <benchmark/benchmark.h>
+#include <cstdio>
+#include <exception>
+#include <stdexcept>
+
+#include "bench/nts/server_rig.h"
+
+namespace {
+
+std::unique_ptr<bench::ServerRig> rig;
+
+void serve(benchmark::State& state, bench::Load load) {
+  const auto burst = static_cast<std::uint32_t>(state.range(0));
+  std::vector<double> cycles;
+  for (auto _ : state) rig->serve(load, burst, cycles);
+  state.counters["cycles_per_request"] = bench::median_of(cycles);
+  state.SetItemsProcessed(static_cast<std::int64_t>(cycles.size() * burst));
+}
+
+BENCHMARK_CAPTURE(serve, plain, bench::Load::plain)->Arg(1)->Arg(8)->Arg(32);
+BENCHMARK_CAPTURE(serve, nts, bench::Load::nts)->Arg(1)->Arg(8)->Arg(32);
+
+}  // namespace
+
+int main(int count, char** words) {
+  benchmark::Initialize(&count, words);
+  try {
+    const nts::siv::Kernels* tier = nts::siv::choose_tier();
+    if (tier == nullptr) throw std::runtime_error("no AES-SIV tier gives the known answers on this machine");
+    rig = std::make_unique<bench::ServerRig>(*tier);
+    benchmark::RunSpecifiedBenchmarks();
+    rig.reset();
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "server-bench: %s\n", error.what());
+    return 1;
+  }
+  return 0;
+}
