@@ -4,8 +4,6 @@
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/posix/stream_descriptor.hpp>
-#include <boost/asio/redirect_error.hpp>
-#include <boost/asio/signal_set.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <cstdio>
@@ -13,6 +11,7 @@
 #include <unistd.h>
 
 #include "control/log.h"
+#include "control/role_loop.h"
 #include "control/role_socket.h"
 #include "control/roles.h"
 #include "control/service_notify.h"
@@ -47,8 +46,6 @@ constexpr std::chrono::seconds status_interval{10};
 constexpr std::chrono::milliseconds accept_pause{50};
 
 constexpr std::uint64_t ns_per_us = 1000;
-
-auto no_throw(error_code& error) { return asio::redirect_error(asio::use_awaitable, error); }
 
 // A coroutine that fails takes the role down with its sentence: asio::detached would swallow it.
 void rethrow(std::exception_ptr error) {
@@ -85,7 +82,7 @@ class ClockTask {
   void start() {
     asio::co_spawn(io_, keep_time(), rethrow);
     asio::co_spawn(io_, hear_upstream(), rethrow);
-    asio::co_spawn(io_, handle_signals(), rethrow);
+    asio::co_spawn(io_, stop_at_signal(io_), rethrow);
   }
 
  private:
@@ -198,14 +195,6 @@ class ClockTask {
       if (upstreams_ != 0U) log(Severity::info, "no upstreams are configured: nobody checks this clock");
       upstreams_ = 0;
     }
-  }
-
-  asio::awaitable<void> handle_signals() {
-    asio::signal_set signals(io_, SIGTERM, SIGINT);
-    error_code error;
-    co_await signals.async_wait(no_throw(error));
-    notify_stopping();
-    io_.stop();
   }
 
   asio::io_context& io_;

@@ -4,12 +4,12 @@
 #include <boost/asio/buffer.hpp>
 #include <boost/asio/experimental/awaitable_operators.hpp>
 #include <boost/asio/ip/tcp.hpp>
-#include <boost/asio/redirect_error.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/this_coro.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/asio/write.hpp>
 
+#include "control/role_loop.h"
 #include "nts/cookie.h"
 #include "nts/ke_exchange.h"
 
@@ -25,8 +25,6 @@ using namespace asio::experimental::awaitable_operators;
 
 constexpr std::array<std::uint16_t, 1> offered_aeads = {nts::aead_aes_siv_cmac_256};
 constexpr std::size_t read_bytes = 4096;
-
-auto no_throw(error_code& error) { return asio::redirect_error(asio::use_awaitable, error); }
 
 bool contains(const std::string& text, const char* part) { return text.find(part) != std::string::npos; }
 

@@ -7,8 +7,6 @@
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/ip/v6_only.hpp>
 #include <boost/asio/posix/stream_descriptor.hpp>
-#include <boost/asio/redirect_error.hpp>
-#include <boost/asio/signal_set.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/asio/write.hpp>
@@ -22,6 +20,7 @@
 #include "control/ke_limits.h"
 #include "control/ke_session.h"
 #include "control/log.h"
+#include "control/role_loop.h"
 #include "control/role_socket.h"
 #include "control/roles.h"
 #include "control/service_notify.h"
@@ -38,8 +37,6 @@ using namespace asio::experimental::awaitable_operators;
 constexpr std::size_t read_bytes = 4096;
 constexpr std::chrono::milliseconds accept_pause{50};  // after an error such as EMFILE: others need the CPU
 constexpr int backlog = 1024;
-
-auto no_throw(error_code& error) { return asio::redirect_error(asio::use_awaitable, error); }
 
 // Which Server record a client of this family gets: one of its own family where there is a choice (P08).
 nts::ke::Policy policy_for(const Config& config, bool is_ipv6) {
@@ -78,10 +75,10 @@ class KeServer {
   }
 
   void start() {
-    for (tcp::acceptor& acceptor : acceptors_) asio::co_spawn(io_, accept_from(acceptor), asio::detached);
-    asio::co_spawn(io_, answer_admin(), asio::detached);
-    asio::co_spawn(io_, handle_signals(), asio::detached);
-    asio::co_spawn(io_, pat_watchdog(), asio::detached);
+    for (tcp::acceptor& acceptor : acceptors_) asio::co_spawn(io_, accept_from(acceptor), rethrow);
+    asio::co_spawn(io_, answer_admin(), rethrow);
+    asio::co_spawn(io_, stop_at_signal(io_, [this] { reload_certificate(); }), rethrow);
+    asio::co_spawn(io_, pat_watchdog(io_), rethrow);
   }
 
  private:
@@ -102,6 +99,16 @@ class KeServer {
           files.certificate.string() + ": has expired by this machine's clock; serving with it");
     }
     context_ = std::move(context);
+  }
+
+  // Running conversations keep the context they began with.
+  void reload_certificate() {
+    try {
+      load_certificate();
+      log(Severity::notice, "certificate and key loaded anew");
+    } catch (const std::exception& refused) {
+      log(Severity::error, std::string(refused.what()) + "; going on with the old certificate");
+    }
   }
 
   void listen(const std::string& text) {
@@ -229,13 +236,17 @@ class KeServer {
 
   asio::awaitable<void> answer_admin() {
     asio::posix::stream_descriptor readable(io_, ::dup(admin_.fd()));
+    asio::steady_timer pause(io_);
     for (;;) {
       error_code error;
       co_await readable.async_wait(asio::posix::stream_descriptor::wait_read, no_throw(error));
       if (error) co_return;
       if (std::optional<RoleConnection> peer = admin_.accept()) {
         asio::co_spawn(io_, answer_one(std::move(*peer)), asio::detached);
+        continue;
       }
+      pause.expires_after(accept_pause);  // strangers only, or no descriptor is left
+      co_await pause.async_wait(no_throw(error));
     }
   }
 
@@ -257,36 +268,6 @@ class KeServer {
       reply.counters = counters_;
       reply.counters.open_now = limits_.open();
       if (!peer.send(reply)) co_return;
-    }
-  }
-
-  asio::awaitable<void> handle_signals() {
-    asio::signal_set signals(io_, SIGTERM, SIGINT, SIGHUP);
-    for (;;) {
-      error_code error;
-      const int signal = co_await signals.async_wait(no_throw(error));
-      if (error || signal != SIGHUP) break;
-      try {
-        load_certificate();
-        log(Severity::notice, "certificate and key loaded anew");
-      } catch (const std::exception& refused) {
-        log(Severity::error, std::string(refused.what()) + "; going on with the old certificate");
-      }
-    }
-    notify_stopping();
-    io_.stop();
-  }
-
-  asio::awaitable<void> pat_watchdog() {
-    const auto interval = watchdog_interval();
-    if (!interval) co_return;
-    asio::steady_timer timer(io_);
-    for (;;) {
-      notify_watchdog();
-      timer.expires_after(*interval);
-      error_code error;
-      co_await timer.async_wait(no_throw(error));
-      if (error) co_return;
     }
   }
 

@@ -4,15 +4,13 @@
 #include <boost/asio/detached.hpp>
 #include <boost/asio/experimental/awaitable_operators.hpp>
 #include <boost/asio/posix/stream_descriptor.hpp>
-#include <boost/asio/redirect_error.hpp>
-#include <boost/asio/signal_set.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
-#include <csignal>
 #include <sodium.h>
 #include <sys/prctl.h>
 #include <unistd.h>
 
+#include "control/role_loop.h"
 #include "control/roles.h"
 #include "control/service_notify.h"
 
@@ -29,37 +27,9 @@ constexpr std::chrono::milliseconds idle_max{5000};
 // After a readiness that gave no caller: strangers only, or no descriptor is left. Well below ke's deadline.
 constexpr std::chrono::milliseconds accept_pause{5};
 
-auto no_throw(error_code& error) { return asio::redirect_error(asio::use_awaitable, error); }
-
-// A keeper whose key life has ended by an exception must not go on as if nothing were.
-void rethrow(std::exception_ptr error) {
-  if (error) std::rethrow_exception(error);
-}
-
 bool is_trusted(uid_t uid) { return uid == 0 || uid == ::geteuid(); }
 bool may_seal(uid_t uid) { return is_trusted(uid) || uid == identity_of(Role::ke).uid; }
 bool may_administer(uid_t uid) { return is_trusted(uid) || uid == identity_of(Role::admin).uid; }
-
-asio::awaitable<void> stop_at_signal(asio::io_context& io) {
-  asio::signal_set signals(io, SIGTERM, SIGINT);
-  error_code error;
-  co_await signals.async_wait(no_throw(error));
-  notify_stopping();
-  io.stop();
-}
-
-asio::awaitable<void> pat_watchdog(asio::io_context& io) {
-  const auto interval = watchdog_interval();
-  if (!interval) co_return;
-  asio::steady_timer timer(io);
-  for (;;) {
-    notify_watchdog();
-    timer.expires_after(*interval);
-    error_code error;
-    co_await timer.async_wait(no_throw(error));
-    if (error) co_return;
-  }
-}
 
 }  // namespace
 
@@ -187,8 +157,8 @@ int run_keeper(const Config& config) {
   asio::io_context io(1);
   Keeper keeper(io, setup, *tier);
   keeper.start(notify_ready);
-  asio::co_spawn(io, stop_at_signal(io), asio::detached);
-  asio::co_spawn(io, pat_watchdog(io), asio::detached);
+  asio::co_spawn(io, stop_at_signal(io), rethrow);
+  asio::co_spawn(io, pat_watchdog(io), rethrow);
   io.run();
   return 0;
 }

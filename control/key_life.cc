@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <boost/asio/experimental/awaitable_operators.hpp>
-#include <boost/asio/redirect_error.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <cstring>
 #include <ctime>
@@ -10,6 +9,7 @@
 
 #include "control/key_copies.h"
 #include "control/log.h"
+#include "control/role_loop.h"
 #include "nts/secret.h"
 
 namespace control {
@@ -18,8 +18,6 @@ namespace {
 namespace asio = boost::asio;
 using boost::system::error_code;
 using namespace asio::experimental::awaitable_operators;
-
-auto no_throw(error_code& error) { return asio::redirect_error(asio::use_awaitable, error); }
 
 asio::awaitable<void> sleep(asio::io_context& io, std::chrono::milliseconds duration) {
   asio::steady_timer timer(io, duration);

@@ -4,12 +4,11 @@
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/io_context.hpp>
-#include <boost/asio/redirect_error.hpp>
-#include <boost/asio/signal_set.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <optional>
 
+#include "control/role_loop.h"
 #include "control/role_socket.h"
 #include "control/roles.h"
 #include "control/service_notify.h"
@@ -21,11 +20,6 @@ namespace asio = boost::asio;
 
 constexpr std::chrono::seconds report_interval{10};
 constexpr std::chrono::seconds reconnect_interval{1};
-
-// A coroutine that fails takes the role down with its sentence: asio::detached would swallow it.
-void rethrow(std::exception_ptr error) {
-  if (error) std::rethrow_exception(error);
-}
 
 // Tells the clock role, for as long as it lives and again when it is started anew, that there is nobody to
 // ask.
@@ -44,31 +38,12 @@ asio::awaitable<void> report_nothing(asio::io_context& io, std::filesystem::path
   }
 }
 
-asio::awaitable<void> handle_signals(asio::io_context& io) {
-  asio::signal_set signals(io, SIGTERM, SIGINT);
-  boost::system::error_code error;
-  co_await signals.async_wait(asio::redirect_error(asio::use_awaitable, error));
-  notify_stopping();
-  io.stop();
-}
-
-asio::awaitable<void> pat_watchdog(asio::io_context& io) {
-  const auto interval = watchdog_interval();
-  if (!interval) co_return;
-  asio::steady_timer timer(io);
-  for (;;) {
-    notify_watchdog();
-    timer.expires_after(*interval);
-    co_await timer.async_wait(asio::use_awaitable);
-  }
-}
-
 }  // namespace
 
 int run_upstream(const Config& config) {
   asio::io_context io(1);
   asio::co_spawn(io, report_nothing(io, config.paths.pages / "clock" / "socket"), rethrow);
-  asio::co_spawn(io, handle_signals(io), rethrow);
+  asio::co_spawn(io, stop_at_signal(io), rethrow);
   asio::co_spawn(io, pat_watchdog(io), rethrow);
   notify_ready();
   notify_status("no upstreams are configured");
