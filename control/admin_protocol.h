@@ -10,8 +10,8 @@
 // the admin uid, so that no other user can lock the operator out. The rest of the machine never notices a bad
 // one.
 //
-// Results, field by field (numbers unless shown otherwise; null where the number cannot be known). A part that
-// cannot be had says "running": false and may lack the rest.
+// Results, field by field (numbers unless shown otherwise; null where the number cannot be known). A part
+// that cannot be had says "running": false and may lack the rest.
 //   status    {"server": name, "version": "0.1.0", "ntp_port", "addresses": ["10.123.0.1", ...],
 //              "dataplane": {"running": bool, "pid", "uptime_s", "tier": name, "instruction_sets": text,
 //                            "cores": [{"cpu", "heartbeat_age_ms", "acknowledged_keys"}], "ports": [text]},
