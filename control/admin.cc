@@ -1,9 +1,7 @@
 #include "control/admin.h"
 
 #include <boost/asio/co_spawn.hpp>
-#include <boost/asio/experimental/awaitable_operators.hpp>
 #include <boost/asio/io_context.hpp>
-#include <boost/asio/posix/stream_descriptor.hpp>
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/signal_set.hpp>
 #include <boost/asio/steady_timer.hpp>
@@ -19,11 +17,13 @@
 #include "control/admin_protocol.h"
 #include "control/interface_addresses.h"
 #include "control/log.h"
+#include "control/other_roles.h"
 #include "control/role_socket.h"
 #include "control/roles.h"
 #include "control/service_notify.h"
 #include "control/settings.h"
 #include "control/status.h"
+#include "control/waiter.h"
 #include "dataplane/shm/segment.h"
 
 namespace control {
@@ -32,8 +32,6 @@ namespace {
 namespace asio = boost::asio;
 using boost::system::error_code;
 using nlohmann::json;
-using namespace asio::experimental::awaitable_operators;
-using namespace std::chrono_literals;
 
 // All questions of one report share this much time: a role that hangs is shown as not running.
 constexpr std::chrono::milliseconds roles_patience{200};
@@ -45,7 +43,6 @@ constexpr std::chrono::milliseconds accept_pause{50};  // after an error such as
 // A stranger's place stays taken this long after each answer, so that all strangers together ask the other
 // roles at most (clients_max - places_for_operators) / stranger_pause times a second, some 560.
 constexpr std::chrono::milliseconds stranger_pause{50};
-constexpr int page_tries_max = 64;
 
 auto no_throw(error_code& error) { return asio::redirect_error(asio::use_awaitable, error); }
 
@@ -79,35 +76,6 @@ bool send_reply(int socket, const json& reply) {
          static_cast<ssize_t>(text.size());
 }
 
-// Lets the event loop wait for a descriptor that somebody else owns.
-class Waiter {
- public:
-  Waiter(asio::io_context& io, int fd) : timer_(io), descriptor_(io, fd) {}
-  ~Waiter() { descriptor_.release(); }
-  Waiter(const Waiter&) = delete;
-  Waiter& operator=(const Waiter&) = delete;
-
-  // False when `deadline` came first.
-  asio::awaitable<bool> readable_by(Deadline deadline) {
-    error_code ignored;
-    error_code error;
-    timer_.expires_at(deadline);
-    const auto which =
-        co_await (descriptor_.async_wait(wait_read, no_throw(error)) || timer_.async_wait(no_throw(ignored)));
-    co_return which.index() == 0 && !error;
-  }
-  asio::awaitable<bool> readable() {
-    error_code error;
-    co_await descriptor_.async_wait(wait_read, no_throw(error));
-    co_return !error;
-  }
-
- private:
-  static constexpr auto wait_read = asio::posix::stream_descriptor::wait_read;
-  asio::steady_timer timer_;
-  asio::posix::stream_descriptor descriptor_;
-};
-
 class Admin {
  public:
   Admin(asio::io_context& io, const Config& config)
@@ -115,7 +83,8 @@ class Admin {
         config_(config),
         interfaces_(interfaces_of(config)),
         page_(shm::Segment<shm::SettingsPage>::open_writable(config.paths.pages, 0)),
-        operators_(RoleListener::for_anyone(config.paths.pages / "admin" / "socket", 0666)) {
+        operators_(RoleListener::for_anyone(config.paths.pages / "admin" / "socket", 0666)),
+        others_(io, config) {
     require_address_source(config);
     if (config.server.addresses_automatic)
       watch_.emplace();  // before the first look, so that nothing is missed
@@ -131,8 +100,6 @@ class Admin {
   }
 
  private:
-  using Conversation = std::optional<RoleConnection>;
-
   // What goes wrong in one conversation ends that one only.
   void spawn(asio::awaitable<void> work) {
     asio::co_spawn(io_, std::move(work), [this](std::exception_ptr thrown) {
@@ -280,14 +247,9 @@ class Admin {
   }
 
   asio::awaitable<json> status() {
-    const Deadline deadline = deadline_in(roles_patience);
-    Conversation keeper = ask_keeper(MessageKind::key_list_request);
-    const KeAnswers workers = co_await ask_ke(deadline);
-    KeyListReply key_reply{};
-    const bool has_keys = co_await hear(keeper, MessageKind::key_list_reply, key_reply, deadline);
-
-    const auto stats = attach<shm::StatsPage>(Role::dataplane);
-    const std::optional<hwclock::ClockState> clock = clock_state();
+    const RoleAnswers answers = co_await others_.ask_all(deadline_in(roles_patience));
+    const auto stats = others_.stats_page();
+    const std::optional<hwclock::ClockState> clock = others_.clock_state();
     const Moment now{__rdtsc(), std::time(nullptr)};
     json addresses = json::array();
     for (std::uint32_t i = 0; i < settings_.address_count; ++i) {
@@ -300,26 +262,23 @@ class Admin {
         {"addresses", std::move(addresses)},
         {"dataplane", dataplane_status(stats ? &**stats : nullptr, identity_of(Role::dataplane).uid, now)},
         {"clock", clock_status(clock ? &*clock : nullptr, now.tsc)},
-        {"keys", keys_status(has_keys ? &key_reply : nullptr)},
-        {"nts_ke", ke_status(config_.nts_ke.port, workers)},
+        {"keys", keys_status(answers.keys ? &*answers.keys : nullptr)},
+        {"nts_ke", ke_status(config_.nts_ke.port, answers.ke)},
         {"upstream", {{"sources", 0}}}};
   }
 
   asio::awaitable<json> counters() {
-    const KeAnswers workers = co_await ask_ke(deadline_in(roles_patience));
-    const auto stats = attach<shm::StatsPage>(Role::dataplane);
+    const RoleAnswers answers = co_await others_.ask_all(deadline_in(roles_patience));
+    const auto stats = others_.stats_page();
     co_return json{
         {"dataplane", dataplane_counters(stats ? &**stats : nullptr, identity_of(Role::dataplane).uid)},
-        {"nts_ke", ke_counters(workers)}};
+        {"nts_ke", ke_counters(answers.ke)}};
   }
 
   asio::awaitable<json> keys() {
-    Conversation keeper = ask_keeper(MessageKind::key_list_request);
-    KeyListReply reply{};
-    if (!co_await hear(keeper, MessageKind::key_list_reply, reply, deadline_in(roles_patience))) {
-      co_return failure("failed", "the keeper does not answer; look at its log");
-    }
-    co_return success(key_list(reply));
+    const RoleAnswers answers = co_await others_.ask_all(deadline_in(roles_patience));
+    if (!answers.keys) co_return failure("failed", "the keeper does not answer; look at its log");
+    co_return success(key_list(*answers.keys));
   }
 
   asio::awaitable<json> rotate(uid_t uid) {
@@ -327,86 +286,15 @@ class Admin {
       co_return failure("not_allowed", "only root or the admin user may rotate keys; use sudo");
     }
     log(Severity::notice, "key rotation asked for by uid " + std::to_string(uid));
-    Conversation keeper = ask_keeper(MessageKind::rotate_request);
-    RotateReply reply{};
-    if (!co_await hear(keeper, MessageKind::rotate_reply, reply, deadline_in(rotation_patience))) {
+    const std::optional<RotateReply> reply = co_await others_.rotate(deadline_in(rotation_patience));
+    if (!reply) {
       co_return failure("failed", "the keeper does not answer; look at its log, and at `noonmark keys`");
     }
-    const std::string text = printable({reply.text.data(), reply.text.size()});
-    if (reply.status != Status::ok) {
+    const std::string text = printable({reply->text.data(), reply->text.size()});
+    if (reply->status != Status::ok) {
       co_return failure("failed", text.empty() ? "the keeper refuses to rotate; look at its log" : text);
     }
-    co_return success({{"new_key_id", reply.new_key_id}, {"text", text}});
-  }
-
-  // --- the other roles
-
-  Conversation begin(const std::filesystem::path& socket, Role role, MessageKind kind) {
-    const std::array<uid_t, 1> peers = {identity_of(role).uid};
-    Conversation conversation = RoleConnection::connect(socket, peers);
-    const EmptyRequest request{{message_magic, kind, request_id}};
-    if (conversation && !conversation->send(request)) conversation.reset();
-    return conversation;
-  }
-
-  Conversation ask_keeper(MessageKind kind) {
-    return begin(config_.paths.pages / "keeper" / "socket", Role::keeper, kind);
-  }
-
-  // All are asked before the first is heard: workers that hang cost one deadline together.
-  asio::awaitable<KeAnswers> ask_ke(Deadline deadline) {
-    std::vector<Conversation> asked;
-    KeAnswers answers;
-    if (!config_.server.answer_nts) co_return answers;
-    for (std::uint32_t worker = 0; worker < config_.nts_ke.workers; ++worker) {
-      asked.push_back(begin(config_.paths.pages / "ke" / (std::to_string(worker) + ".socket"), Role::ke,
-                            MessageKind::ke_counters_request));
-    }
-    for (Conversation& conversation : asked) {
-      KeCountersReply reply{};
-      const bool is_heard = co_await hear(conversation, MessageKind::ke_counters_reply, reply, deadline);
-      answers.push_back(is_heard ? std::optional(reply.counters) : std::nullopt);
-    }
-    co_return answers;
-  }
-
-  template <class Reply>
-  asio::awaitable<bool> hear(Conversation& conversation, MessageKind kind, Reply& reply, Deadline deadline) {
-    if (!conversation) co_return false;
-    Waiter waiter(io_, conversation->fd());
-    ReceivedMessage message;
-    for (;;) {
-      switch (conversation->receive(message)) {
-        case Received::nothing:
-          if (!co_await waiter.readable_by(deadline)) co_return false;
-          break;
-        case Received::message:
-          co_return message.header().request_id == request_id&& message.read(kind, reply);
-        case Received::closed:
-        case Received::bad:
-          co_return false;
-      }
-    }
-  }
-
-  // Attached for one report only: the page's writer may have swapped its file since the last.
-  template <class Page>
-  std::optional<shm::Segment<Page>> attach(Role writer) {
-    try {
-      return shm::Segment<Page>::attach(config_.paths.pages, identity_of(writer).uid);
-    } catch (const shm::SegmentError&) {
-      return std::nullopt;  // the report says "running": false, and the writer's own log says why
-    }
-  }
-
-  std::optional<hwclock::ClockState> clock_state() {
-    const auto page = attach<shm::ClockPage>(Role::clock);
-    hwclock::ClockState state{};
-    std::uint64_t generation = 0;
-    for (int tries = 0; page && tries < page_tries_max; ++tries) {
-      if ((*page)->clock.read(state, generation)) return state;
-    }
-    return std::nullopt;
+    co_return success({{"new_key_id", reply->new_key_id}, {"text", text}});
   }
 
   // --- the supervisor
@@ -432,8 +320,6 @@ class Admin {
     }
   }
 
-  static constexpr std::uint64_t request_id = 1;  // each conversation is one question
-
   asio::io_context& io_;
   const Config& config_;
   std::vector<std::string> interfaces_;
@@ -442,6 +328,7 @@ class Admin {
   bool has_settings_ = false;
   std::optional<AddressWatch> watch_;
   RoleListener operators_;
+  OtherRoles others_;
   std::uint32_t clients_ = 0;
   LogLimit trouble_log_;
 };

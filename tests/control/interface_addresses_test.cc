@@ -89,8 +89,8 @@ TEST(InterfaceAddresses, LeaveOutWhatNobodyWasTold) {
     ip("addr add 127.1.2.3/32 dev nm0 scope host");
     ip("addr add fe80::7/64 dev nm0 nodad");
     EXPECT_THAT(found_on({"nm0"}), IsEmpty());
-    ip("addr add 192.0.2.2/24 dev nm0 scope 200");
-    EXPECT_THAT(found_on({"nm0"}), ElementsAre("192.0.2.2/24"));
+    ip("addr add 198.51.100.2/24 dev nm0 scope site");
+    EXPECT_THAT(found_on({"nm0"}), ElementsAre("198.51.100.2/24"));
   });
 }
 
