@@ -18,6 +18,7 @@
 #include "control/interface_addresses.h"
 #include "control/log.h"
 #include "control/other_roles.h"
+#include "control/role_loop.h"
 #include "control/role_socket.h"
 #include "control/roles.h"
 #include "control/service_notify.h"
@@ -43,8 +44,6 @@ constexpr std::chrono::milliseconds accept_pause{50};  // after an error such as
 // A stranger's place stays taken this long after each answer, so that all strangers together ask the other
 // roles at most (clients_max - places_for_operators) / stranger_pause times a second, some 560.
 constexpr std::chrono::milliseconds stranger_pause{50};
-
-auto no_throw(error_code& error) { return asio::redirect_error(asio::use_awaitable, error); }
 
 // The last CPU that this process may use, for `cores = "auto"`: the first ones serve interrupts, and the
 // supervisor confines all of Noonmark alike.
@@ -94,8 +93,8 @@ class Admin {
 
   void start() {
     spawn(accept_operators());
-    spawn(handle_signals());
-    spawn(pat_watchdog());
+    spawn(stop_at_signal(io_));
+    spawn(pat_watchdog(io_));
     if (watch_) spawn(follow_addresses());
   }
 
@@ -152,7 +151,7 @@ class Admin {
   }
 
   asio::awaitable<void> follow_addresses() {
-    Waiter waiter(io_, watch_->fd());
+    Waiter waiter(io_.get_executor(), watch_->fd());
     asio::steady_timer pause(io_);
     while (co_await waiter.readable()) {
       error_code error;
@@ -172,7 +171,7 @@ class Admin {
   // --- the operator's socket
 
   asio::awaitable<void> accept_operators() {
-    Waiter waiter(io_, operators_.fd());
+    Waiter waiter(io_.get_executor(), operators_.fd());
     asio::steady_timer pause(io_);
     while (co_await waiter.readable()) {
       std::optional<RoleConnection> peer = operators_.accept();
@@ -205,7 +204,7 @@ class Admin {
       std::uint32_t& clients_;
     };
     const Place place(clients_);
-    Waiter waiter(io_, peer.fd());
+    Waiter waiter(io_.get_executor(), peer.fd());
     const uid_t uid = peer.peer_uid();
     std::string text;
     while (co_await waiter.readable_by(deadline_in(std::chrono::milliseconds(client_deadline_ms)))) {
@@ -295,29 +294,6 @@ class Admin {
       co_return failure("failed", text.empty() ? "the keeper refuses to rotate; look at its log" : text);
     }
     co_return success({{"new_key_id", reply->new_key_id}, {"text", text}});
-  }
-
-  // --- the supervisor
-
-  asio::awaitable<void> handle_signals() {
-    asio::signal_set signals(io_, SIGTERM, SIGINT);
-    error_code error;
-    co_await signals.async_wait(no_throw(error));
-    notify_stopping();
-    io_.stop();
-  }
-
-  asio::awaitable<void> pat_watchdog() {
-    const auto interval = watchdog_interval();
-    if (!interval) co_return;
-    asio::steady_timer timer(io_);
-    for (;;) {
-      notify_watchdog();
-      timer.expires_after(*interval);
-      error_code error;
-      co_await timer.async_wait(no_throw(error));
-      if (error) co_return;
-    }
   }
 
   asio::io_context& io_;

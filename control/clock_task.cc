@@ -3,7 +3,6 @@
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/io_context.hpp>
-#include <boost/asio/posix/stream_descriptor.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <cstdio>
@@ -15,6 +14,7 @@
 #include "control/role_socket.h"
 #include "control/roles.h"
 #include "control/service_notify.h"
+#include "control/waiter.h"
 #include "dataplane/shm/segment.h"
 #include "hwclock/system_clock.h"
 #include "hwclock/tsc.h"
@@ -46,11 +46,6 @@ constexpr std::chrono::seconds status_interval{10};
 constexpr std::chrono::milliseconds accept_pause{50};
 
 constexpr std::uint64_t ns_per_us = 1000;
-
-// A coroutine that fails takes the role down with its sentence: asio::detached would swallow it.
-void rethrow(std::exception_ptr error) {
-  if (error) std::rethrow_exception(error);
-}
 
 std::string span_of(std::uint64_t ns) {
   constexpr std::uint64_t ns_per_s = 1'000'000'000;
@@ -168,10 +163,10 @@ class ClockTask {
 
   // One at a time: there is one upstream role, and when it is started anew the old connection has gone.
   asio::awaitable<void> hear_upstream() {
-    asio::posix::stream_descriptor readable(io_, ::dup(listener_.fd()));
+    Waiter waiter(io_.get_executor(), listener_.fd());
     asio::steady_timer pause(io_);
     for (;;) {
-      co_await readable.async_wait(asio::posix::stream_descriptor::wait_read, asio::use_awaitable);
+      if (!co_await waiter.readable()) co_return;
       if (std::optional<RoleConnection> peer = listener_.accept()) co_await hear(std::move(*peer));
       upstreams_.reset();
       pause.expires_after(accept_pause);
@@ -180,11 +175,9 @@ class ClockTask {
   }
 
   asio::awaitable<void> hear(RoleConnection peer) {
-    asio::posix::stream_descriptor readable(io_, ::dup(peer.fd()));
+    Waiter waiter(io_.get_executor(), peer.fd());
     for (;;) {
-      error_code error;
-      co_await readable.async_wait(asio::posix::stream_descriptor::wait_read, no_throw(error));
-      if (error) co_return;
+      if (!co_await waiter.readable()) co_return;
       ReceivedMessage message;
       const Received received = peer.receive(message);
       if (received == Received::nothing) continue;

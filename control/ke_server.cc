@@ -6,7 +6,6 @@
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/ip/v6_only.hpp>
-#include <boost/asio/posix/stream_descriptor.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/asio/write.hpp>
@@ -24,6 +23,7 @@
 #include "control/role_socket.h"
 #include "control/roles.h"
 #include "control/service_notify.h"
+#include "control/waiter.h"
 #include "nts/cookie.h"
 
 namespace control {
@@ -235,28 +235,25 @@ class KeServer {
   }
 
   asio::awaitable<void> answer_admin() {
-    asio::posix::stream_descriptor readable(io_, ::dup(admin_.fd()));
+    Waiter waiter(io_.get_executor(), admin_.fd());
     asio::steady_timer pause(io_);
     for (;;) {
-      error_code error;
-      co_await readable.async_wait(asio::posix::stream_descriptor::wait_read, no_throw(error));
-      if (error) co_return;
+      if (!co_await waiter.readable()) co_return;
       if (std::optional<RoleConnection> peer = admin_.accept()) {
         asio::co_spawn(io_, answer_one(std::move(*peer)), asio::detached);
         continue;
       }
       pause.expires_after(accept_pause);  // strangers only, or no descriptor is left
+      error_code error;
       co_await pause.async_wait(no_throw(error));
     }
   }
 
   // Admin asks as often as it likes and closes.
   asio::awaitable<void> answer_one(RoleConnection peer) {
-    asio::posix::stream_descriptor readable(io_, ::dup(peer.fd()));
+    Waiter waiter(io_.get_executor(), peer.fd());
     for (;;) {
-      error_code error;
-      co_await readable.async_wait(asio::posix::stream_descriptor::wait_read, no_throw(error));
-      if (error) co_return;
+      if (!co_await waiter.readable()) co_return;
       ReceivedMessage message;
       const Received received = peer.receive(message);
       if (received == Received::nothing) continue;

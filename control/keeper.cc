@@ -2,8 +2,6 @@
 
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
-#include <boost/asio/experimental/awaitable_operators.hpp>
-#include <boost/asio/posix/stream_descriptor.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <sodium.h>
@@ -13,14 +11,13 @@
 #include "control/role_loop.h"
 #include "control/roles.h"
 #include "control/service_notify.h"
+#include "control/waiter.h"
 
 namespace control {
 namespace {
 
 namespace asio = boost::asio;
-using asio::posix::stream_descriptor;
 using boost::system::error_code;
-using namespace asio::experimental::awaitable_operators;
 
 // Both callers ask as soon as they are connected; this ends those that do not.
 constexpr std::chrono::milliseconds idle_max{5000};
@@ -48,15 +45,14 @@ void Keeper::start(std::function<void()> on_serving) {
 }
 
 asio::awaitable<void> Keeper::accept() {
-  stream_descriptor readable(io_, ::dup(listener_.fd()));
+  Waiter waiter(io_.get_executor(), listener_.fd());
   asio::steady_timer pause(io_);
   for (;;) {
-    error_code error;
-    co_await readable.async_wait(stream_descriptor::wait_read, no_throw(error));
-    if (error) co_return;
+    if (!co_await waiter.readable()) co_return;
     std::optional<RoleConnection> peer = listener_.accept();
     if (!peer) {
       pause.expires_after(accept_pause);
+      error_code error;
       co_await pause.async_wait(no_throw(error));
       continue;
     }
@@ -81,17 +77,11 @@ asio::awaitable<void> Keeper::hold_place(RoleConnection peer, Places& places) {
 }
 
 asio::awaitable<void> Keeper::converse(RoleConnection& peer) {
-  stream_descriptor readable(io_, ::dup(peer.fd()));
-  asio::steady_timer idle(io_);
+  Waiter waiter(io_.get_executor(), peer.fd());
   // One message a turn of the event loop, so that a caller who never stops asking leaves turns for the
   // others.
   for (bool goes_on = true; goes_on;) {
-    idle.expires_after(idle_max);
-    error_code wait_error;
-    error_code idle_error;
-    const auto first = co_await (readable.async_wait(stream_descriptor::wait_read, no_throw(wait_error)) ||
-                                 idle.async_wait(no_throw(idle_error)));
-    if (first.index() != 0 || wait_error) co_return;
+    if (!co_await waiter.readable_by(deadline_in(idle_max))) co_return;
     ReceivedMessage message;
     const Received received = peer.receive(message);
     if (received == Received::nothing) continue;

@@ -2,12 +2,7 @@
 
 #include <algorithm>
 #include <atomic>
-#include <boost/asio/experimental/awaitable_operators.hpp>
-#include <boost/asio/posix/stream_descriptor.hpp>
-#include <boost/asio/redirect_error.hpp>
-#include <boost/asio/steady_timer.hpp>
 #include <boost/asio/this_coro.hpp>
-#include <boost/asio/use_awaitable.hpp>
 #include <memory>
 #include <netdb.h>
 #include <sys/eventfd.h>
@@ -16,14 +11,13 @@
 #include <thread>
 
 #include "control/descriptor.h"
+#include "control/waiter.h"
 
 namespace control {
 namespace {
 
 namespace asio = boost::asio;
 using asio::ip::address;
-using boost::system::error_code;
-using namespace asio::experimental::awaitable_operators;
 
 const char* name_of_family(int family) {
   return family == AF_INET ? "IPv4 address" : family == AF_INET6 ? "IPv6 address" : "address";
@@ -70,7 +64,7 @@ struct Lookup {
 
 asio::awaitable<std::vector<address>> look_up(std::string host, int family,
                                               std::chrono::milliseconds deadline) {
-  error_code is_name;
+  boost::system::error_code is_name;
   const address literal = asio::ip::make_address(host, is_name);
   if (!is_name) {
     if (family != AF_UNSPEC && literal.is_v6() != (family == AF_INET6)) {
@@ -83,15 +77,8 @@ asio::awaitable<std::vector<address>> look_up(std::string host, int family,
   if (!lookup->finished.is_open()) throw std::system_error(errno, std::generic_category(), "eventfd");
   std::thread([lookup] { lookup->run(); }).detach();
 
-  const auto executor = co_await asio::this_coro::executor;
-  // A copy of the descriptor, because both halves close what they have.
-  asio::posix::stream_descriptor finished(executor, ::dup(lookup->finished.get()));
-  asio::steady_timer timer(executor, deadline);
-  error_code ignored;
-  const auto first = co_await (finished.async_wait(asio::posix::stream_descriptor::wait_read,
-                                                   asio::redirect_error(asio::use_awaitable, ignored)) ||
-                               timer.async_wait(asio::redirect_error(asio::use_awaitable, ignored)));
-  if (first.index() != 0) {
+  Waiter waiter(co_await asio::this_coro::executor, lookup->finished.get());
+  if (!co_await waiter.readable_by(deadline_in(deadline))) {
     throw PeerError(host + ": the name was not resolved within " + std::to_string(deadline.count()) +
                     " ms; check this machine's DNS servers");
   }

@@ -74,7 +74,7 @@ template <class Reply>
 boost::asio::awaitable<std::optional<Reply>> OtherRoles::hear(Conversation& conversation, MessageKind kind,
                                                               Deadline deadline) {
   if (!conversation) co_return std::nullopt;
-  Waiter waiter(io_, conversation->fd());
+  Waiter waiter(io_.get_executor(), conversation->fd());
   ReceivedMessage message;
   Received received = conversation->receive(message);
   while (received == Received::nothing) {

@@ -1,26 +1,22 @@
 // Lets the event loop wait for a descriptor that somebody else owns, with a deadline.
 #pragma once
 
+#include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/experimental/awaitable_operators.hpp>
-#include <boost/asio/io_context.hpp>
 #include <boost/asio/posix/stream_descriptor.hpp>
-#include <boost/asio/redirect_error.hpp>
 #include <boost/asio/steady_timer.hpp>
-#include <boost/asio/use_awaitable.hpp>
 
+#include "control/role_loop.h"
 #include "control/role_socket.h"
 
 namespace control {
 
 // Lives no longer than the descriptor, which it neither closes nor reads.
 class Waiter {
-  static auto no_throw(boost::system::error_code& error) {
-    return boost::asio::redirect_error(boost::asio::use_awaitable, error);
-  }
-
  public:
-  Waiter(boost::asio::io_context& io, int fd) : timer_(io), descriptor_(io, fd) {}
+  Waiter(const boost::asio::any_io_executor& executor, int fd)
+      : timer_(executor), descriptor_(executor, fd) {}
   ~Waiter() { descriptor_.release(); }
   Waiter(const Waiter&) = delete;
   Waiter& operator=(const Waiter&) = delete;
