@@ -32,6 +32,13 @@ TEST(KeyRing, IsRefusedWhenItBreaksItsOwnRules) {
   ring.slots[8] = ring.slots[7];
   EXPECT_FALSE(nts::is_valid(ring)) << "a key outside its slot";
   ring = good;
+  ring.slots[9] = ring.slots[7];
+  ring.slots[9].state = KeyState::accepting;
+  EXPECT_FALSE(nts::is_valid(ring)) << "an accepting key outside its slot";
+  ring = good;
+  ring.slots[7].state = KeyState::accepting;
+  EXPECT_FALSE(nts::is_valid(ring)) << "it names a current key that only accepts";
+  ring = good;
   ring.slots[7].state = static_cast<KeyState>(9);
   EXPECT_FALSE(nts::is_valid(ring)) << "a state nobody knows";
   ring = good;
@@ -67,6 +74,37 @@ TEST(ExpandedKeyRing, ARetiredKeyNoLongerOpensAfterTheNextLoad) {
   EXPECT_EQ(keys.find(7).found, ExpandedKeyRing::Found::retired);
   EXPECT_EQ(keys.generation(), 2U);
   EXPECT_EQ(keys.current_id(), 8U);
+}
+
+// A keeper that lost its store starts again at the same ids with other octets.
+TEST(ExpandedKeyRing, AKeyWithTheSameIdButOtherOctetsIsExpandedAnew) {
+  const nts::siv::Kernels& tier = tests::nettle_kernels();
+  ExpandedKeyRing keys(tier);
+  nts::KeyRing ring = make_ring({RingEntry{7, KeyState::current}}, 1);
+  keys.load(ring);
+  ring.generation = 2;
+  ring.slots[7].key = tests::ring_key_of(99);
+  keys.load(ring);
+  const tests::Octets cookie = tests::make_cookie(7, tests::ring_key_of(99), tests::Octets(64, 5));
+  tests::Octets opened(64);
+  const std::uint8_t nothing = 0;
+  nts::siv::Job job = {.associated_data = &nothing,
+                       .nonce = cookie.data() + 4,
+                       .plaintext = opened.data(),
+                       .sealed = const_cast<std::uint8_t*>(cookie.data()) + 20,
+                       .associated_data_bytes = 0,
+                       .nonce_bytes = 16,
+                       .plaintext_bytes = 64,
+                       .authentic = 0};
+  const nts::siv::RingKeySchedule* schedule = keys.find(7).schedule;
+  tier.open_with_ring_keys(&schedule, &job, 1);
+  EXPECT_EQ(job.authentic, 1U);
+  EXPECT_EQ(opened, tests::Octets(64, 5));
+}
+
+TEST(DeathOfExpandedKeyRing, StopsTheProcessRatherThanLoadARingThatBreaksItsRules) {
+  ExpandedKeyRing keys(tests::nettle_kernels());
+  EXPECT_DEATH(keys.load(nts::KeyRing{}), "");
 }
 
 }  // namespace

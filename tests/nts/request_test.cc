@@ -361,6 +361,11 @@ TEST(ReadRequest, C18_P22_APlaceholderOfAnotherLengthThanTheCookieIsDropped) {
       << "a placeholder without a cookie";
 }
 
+TEST(ReadRequest, C18_APlaceholderMakesARequestAnNtsRequestWhateverElseIsMissing) {
+  EXPECT_EQ(verdict_of(RequestBuilder().placeholders(1).octets()), Verdict::drop_unique_identifier);
+  EXPECT_EQ(verdict_of(RequestBuilder().unique_identifier().placeholders(1).octets()), Verdict::drop_cookie);
+}
+
 TEST(ReadRequest, NoPrefixOfAValidRequestIsAnsweredWithNts) {
   const Octets whole = nts_request(2);
   for (std::size_t bytes = 0; bytes < whole.size(); ++bytes) {
@@ -399,6 +404,8 @@ TEST(ReadEncryptedFields, P24_FieldsMayBeShorterThan16OctetsHereButKeepTheirBoun
 
 TEST(ReadRequest, B01_AnOversizedPayloadIsNotReadAtAll) {
   EXPECT_EQ(verdict_of(Octets(0x10000, 0x23)), Verdict::drop_short);
+  EXPECT_EQ(verdict_of(Octets(0xffff, 0x23)), Verdict::drop_extension)
+      << "the longest that a UDP length can say";
 }
 
 }  // namespace

@@ -124,7 +124,9 @@ inline void expect_nak(const Answered& answer, const Octets& request) {
   EXPECT_TRUE(EarnsNoMore(request.size(), answer.octets.size()));
   EXPECT_EQ(answer.octets[0], 3 << 6 | 4 << 3 | 4);
   EXPECT_EQ(answer.octets[1], 0) << "stratum 0";
+  EXPECT_EQ(nts::load_u64(answer.octets.data() + 4), 0U) << "no root delay and dispersion";
   EXPECT_EQ(nts::load_u32(answer.octets.data() + 12), 0x4e54534eU) << "NTSN";
+  EXPECT_EQ(nts::load_u64(answer.octets.data() + 16), 0U) << "no reference time";
   EXPECT_TRUE(std::equal(answer.octets.begin() + 24, answer.octets.begin() + 32, request.begin() + 40));
   bool whole = false;
   const auto fields = fields_of(answer.octets, 48, whole);

@@ -1,7 +1,6 @@
 #include "tests/support/ring_port.h"
 
 #include <algorithm>
-#include <cstring>
 #include <rte_eth_ring.h>
 #include <rte_mempool.h>
 #include <rte_ring.h>
@@ -41,7 +40,7 @@ rte_mbuf* RingPort::make_mbuf(const Octets& frame) const {
   if (mbuf == nullptr) throw dataplane::PortError("the test has used up its buffers");
   void* room = rte_pktmbuf_append(mbuf, static_cast<std::uint16_t>(frame.size()));
   if (room == nullptr) throw dataplane::PortError("the frame is longer than a buffer");
-  std::memcpy(room, frame.data(), frame.size());
+  std::copy(frame.begin(), frame.end(), static_cast<std::uint8_t*>(room));
   return mbuf;
 }
 
