@@ -122,8 +122,34 @@ template <class Word>
 [[gnu::always_inline]] inline void keep_or_wipe(uint8_t* at, uint32_t bytes, uint32_t keep) {
   uint64_t mask = uint64_t{0} - keep;
   __asm__("" : "+r"(mask));  // The compiler may not know that it is all or nothing and branch on it.
-  for (; bytes >= 8; bytes -= 8, at += 8) store_word<uint64_t>(at, load_word<uint64_t>(at) & mask);
+  typedef uint64_t Pair __attribute__((vector_size(16)));
+  const Pair pair_mask = {mask, mask};
+  for (; bytes >= block_bytes; bytes -= block_bytes, at += block_bytes) {
+    Pair pair;
+    __builtin_memcpy(&pair, at, block_bytes);
+    pair &= pair_mask;
+    __builtin_memcpy(at, &pair, block_bytes);
+  }
   for (; bytes > 0; --bytes, ++at) *at = static_cast<uint8_t>(*at & mask);
+}
+
+// ---- Lanes of one shape ----
+
+// The same lanes, in a group whose messages all have the same three lengths, as those of nearly every burst
+// do. Everything below is compiled for such a group too: there each length is one number and not `width`
+// equal ones, no lane begins late, and half of the instructions fall away.
+template <class L>
+struct OneShape : L {};
+
+template <class L>
+constexpr bool has_one_shape = false;
+template <class L>
+constexpr bool has_one_shape<OneShape<L>> = true;
+
+// The lane that tells the lengths of lane i.
+template <class L>
+constexpr uint32_t length_lane(uint32_t i) {
+  return has_one_shape<L> ? 0 : i;
 }
 
 // ---- AES rounds over one, two or three chains of each lane ----
@@ -157,12 +183,16 @@ struct Chain {
   uint32_t begin[L::width];       // the step at which the lane begins; `steps` for a lane without a block
   uint32_t step = 0;
   uint32_t steps = 0;
-  uint32_t ragged = 0;            // the last step at which a lane begins; 0 when all have one length
-  typename L::Block final_block;  // with padding and subkey, made beforehand
+  uint32_t ragged = 0;              // the last step at which a lane begins; 0 when all have one length
+  typename L::Block final_block{};  // with padding and subkey, made beforehand
 };
 
 template <class L>
 [[gnu::always_inline]] inline void set_lengths(Chain<L>& chain, const uint32_t (&blocks)[L::width]) {
+  if constexpr (has_one_shape<L>) {
+    chain.steps = blocks[0];
+    return;
+  }
   for (uint32_t i = 0; i < L::width; ++i) chain.steps = blocks[i] > chain.steps ? blocks[i] : chain.steps;
   for (uint32_t i = 0; i < L::width; ++i) {
     chain.begin[i] = chain.steps - blocks[i];
@@ -208,21 +238,24 @@ template <class L>
 template <class L>
 [[gnu::always_inline]] inline void absorb(const typename L::Keys& keys, Chain<L>& chain,
                                           typename L::State& state) {
-  if (chain.ragged != 0 && chain.step <= chain.ragged) {
-    absorb_ragged<L>(keys, chain, state);
+  if constexpr (!has_one_shape<L>) {
+    if (chain.ragged != 0 && chain.step <= chain.ragged) {
+      absorb_ragged<L>(keys, chain, state);
+      ++chain.step;
+      return;
+    }
+  }
+  typename L::Block block;
+  if (chain.step + 1 == chain.steps) {
+    block = chain.final_block;
   } else {
-    typename L::Block block;
-    if (chain.step + 1 == chain.steps) {
-      block = chain.final_block;
-    } else {
-      block = L::gather(chain.next, 0);
-      for (uint32_t i = 0; i < L::width; ++i) chain.next[i] += block_bytes;
-    }
-    if (chain.step == 0) {
-      state = L::both(keys.mac(whiten), L::enter(block));
-    } else {
-      state = L::last(state, L::both(keys.fold(), L::enter(block)));
-    }
+    block = L::gather(chain.next, 0);
+    for (uint32_t i = 0; i < L::width; ++i) chain.next[i] += block_bytes;
+  }
+  if (chain.step == 0) {
+    state = L::both(keys.mac(whiten), L::enter(block));
+  } else {
+    state = L::last(state, L::both(keys.fold(), L::enter(block)));
   }
   ++chain.step;
 }
@@ -253,6 +286,23 @@ template <class L>
   state_b = t;
 }
 
+// The last `tail_bytes`, 1 to 16, of messages that end at `end` and have at least 16 octets, with RFC 4493's
+// padding. Without a branch: what stands before them is loaded too, and moved out.
+template <class L>
+[[gnu::always_inline]] inline typename L::Block load_tails(const uint8_t* const (&end)[L::width],
+                                                           const uint32_t (&tail_bytes)[L::width]) {
+  const uint8_t* last_block[L::width];
+  uint32_t before[L::width];
+  Octets padding[L::width];
+  for (uint32_t i = 0; i < L::width; ++i) {
+    last_block[i] = end[i] - block_bytes;
+    before[i] = block_bytes - tail_bytes[i];
+    padding[i] = {0x80, 0};
+  }
+  return L::both(L::moved_down(L::gather(last_block, 0), before),
+                 L::moved_up(L::from_octets(padding), tail_bytes));
+}
+
 // A CMAC chain over whole messages: `final_block` gets padding and subkey.
 template <class L>
 [[gnu::always_inline]] inline void set_message(const typename L::Keys& keys, Chain<L>& chain,
@@ -260,9 +310,12 @@ template <class L>
                                                const uint32_t (&bytes)[L::width], bool empty_is_a_block) {
   uint32_t blocks[L::width];
   uint32_t is_whole[L::width];
+  uint32_t tail_bytes[L::width];
   const uint8_t* final_at[L::width];
+  const uint8_t* end[L::width];
   bool all_whole = true;
   bool none_whole = true;
+  bool all_long = true;
   for (uint32_t i = 0; i < L::width; ++i) {
     blocks[i] = (bytes[i] + block_bytes - 1) / block_bytes;
     is_whole[i] = bytes[i] != 0 && bytes[i] % block_bytes == 0;
@@ -270,6 +323,9 @@ template <class L>
     if (blocks[i] == 0 && empty_is_a_block) blocks[i] = 1;
     all_whole = all_whole && is_whole[i] != 0;
     none_whole = none_whole && is_whole[i] == 0;
+    all_long = all_long && bytes[i] >= block_bytes;
+    tail_bytes[i] = is_whole[i] != 0 ? block_bytes : bytes[i] % block_bytes;
+    end[i] = message[i] + bytes[i];
     chain.next[i] = message[i];
   }
   set_lengths<L>(chain, blocks);
@@ -277,13 +333,17 @@ template <class L>
     chain.final_block = L::both(L::gather(final_at, 0), keys.whole());
     return;
   }
-  Octets octets[L::width];
-  for (uint32_t i = 0; i < L::width; ++i) {
-    octets[i] = is_whole[i] != 0 ? load_some(final_at[i], block_bytes)
-                                 : load_padded(final_at[i], bytes[i] % block_bytes);
-  }
   const typename L::Block subkey =
       none_whole ? keys.padded() : L::select(lane_mask<L>(is_whole), keys.whole(), keys.padded());
+  if (all_long) {
+    chain.final_block = L::both(load_tails<L>(end, tail_bytes), subkey);
+    return;
+  }
+  Octets octets[L::width];
+  for (uint32_t i = 0; i < L::width; ++i) {
+    octets[i] =
+        is_whole[i] != 0 ? load_some(final_at[i], block_bytes) : load_padded(final_at[i], tail_bytes[i]);
+  }
   chain.final_block = L::both(L::from_octets(octets), subkey);
 }
 
@@ -311,16 +371,16 @@ template <class L>
                                                            Job* const (&jobs)[L::width],
                                                            const typename L::Block& d,
                                                            const typename L::State& early) {
-  uint32_t up[L::width];    // D moves to the end of the block before the last
+  uint32_t up[L::width];    // octets in the last block; D moves so far into the block before it
   uint32_t down[L::width];  // and its rest to the front of the last
   uint32_t is_two[L::width];
   uint32_t is_short[L::width];
   uint32_t is_padded[L::width];
   const uint8_t* before[L::width];
-  Octets tail[L::width];
+  const uint8_t* end[L::width];
   uint32_t twos = 0, shorts = 0;
   for (uint32_t i = 0; i < L::width; ++i) {
-    const uint32_t bytes = jobs[i]->plaintext_bytes;
+    const uint32_t bytes = jobs[length_lane<L>(i)]->plaintext_bytes;
     const uint8_t* plaintext = jobs[i]->plaintext;
     const Cut c = cut(bytes);
     is_two[i] = is_padded[i] = c.two_blocks;
@@ -330,9 +390,18 @@ template <class L>
     up[i] = c.tail_bytes;
     down[i] = c.two_blocks ? block_bytes - c.tail_bytes : 0;
     before[i] = c.two_blocks ? plaintext + c.early_blocks * block_bytes : zero_block;
-    const uint8_t* tail_at = bytes == 0 ? zero_block : plaintext + (bytes - c.tail_bytes);
-    tail[i] =
-        c.tail_bytes == block_bytes ? load_some(tail_at, block_bytes) : load_padded(tail_at, c.tail_bytes);
+    end[i] = plaintext + bytes;
+  }
+  typename L::Block tail;
+  if (shorts == 0) {
+    tail = load_tails<L>(end, up);
+  } else {
+    Octets octets[L::width];
+    for (uint32_t i = 0; i < L::width; ++i) {
+      const uint8_t* tail_at = up[i] == 0 ? zero_block : end[i] - up[i];
+      octets[i] = up[i] == block_bytes ? load_some(tail_at, block_bytes) : load_padded(tail_at, up[i]);
+    }
+    tail = L::from_octets(octets);
   }
   typename L::Block d_last = d;
   typename L::Block subkey = keys.whole();
@@ -345,7 +414,7 @@ template <class L>
     d_last = L::moved_down(d_last, down);
     subkey = twos == L::width ? keys.padded() : L::select(lane_mask<L>(is_padded), keys.padded(), subkey);
   }
-  const typename L::State last_block = L::enter(L::both(L::both(L::from_octets(tail), subkey), d_last));
+  const typename L::State last_block = L::enter(L::both(L::both(tail, subkey), d_last));
 
   typename L::State state = early;
   if (twos != 0) {
@@ -380,7 +449,7 @@ template <class L>
 
   for (uint32_t i = 0; i < L::width; ++i) {
     at[i] = jobs[i]->associated_data;
-    bytes[i] = jobs[i]->associated_data_bytes;
+    bytes[i] = jobs[length_lane<L>(i)]->associated_data_bytes;
     all_data_bytes |= bytes[i];
   }
   const bool data_is_cached = keys.knows_empty() && all_data_bytes == 0;
@@ -388,14 +457,14 @@ template <class L>
 
   for (uint32_t i = 0; i < L::width; ++i) {
     at[i] = jobs[i]->nonce;
-    bytes[i] = jobs[i]->nonce_bytes;
+    bytes[i] = jobs[length_lane<L>(i)]->nonce_bytes;
     has_nonce[i] = bytes[i] != 0;
     nonces += has_nonce[i];
   }
   if (nonces != 0) set_message<L>(keys, nonce, at, bytes, false);
 
   for (uint32_t i = 0; i < L::width; ++i) {
-    blocks[i] = cut(jobs[i]->plaintext_bytes).early_blocks;
+    blocks[i] = cut(jobs[length_lane<L>(i)]->plaintext_bytes).early_blocks;
     early_lanes += blocks[i] != 0;
     early.next[i] = jobs[i]->plaintext;
     at[i] = blocks[i] == 0 ? zero_block : jobs[i]->plaintext + (blocks[i] - 1) * block_bytes;
@@ -489,22 +558,34 @@ template <class L>
 
 // ---- One group of packets ----
 
-template <class L>
+template <uint32_t Width>
 struct Group {
-  Job* jobs[L::width];
-  const Schedule* schedules[L::width];
+  Job* jobs[Width];
+  const Schedule* schedules[Width];
 };
 
-template <class L>
-[[gnu::always_inline]] inline bool has_plaintext(const Group<L>& group) {
+template <uint32_t Width>
+[[gnu::always_inline]] inline bool is_one_shape(const Group<Width>& group) {
+  const Job& first = *group.jobs[0];
+  uint32_t differs = 0;
+  for (uint32_t i = 1; i < Width; ++i) {
+    const Job& job = *group.jobs[i];
+    differs |= (job.associated_data_bytes ^ first.associated_data_bytes) |
+               (job.nonce_bytes ^ first.nonce_bytes) | (job.plaintext_bytes ^ first.plaintext_bytes);
+  }
+  return differs == 0;
+}
+
+template <uint32_t Width>
+[[gnu::always_inline]] inline bool has_plaintext(const Group<Width>& group) {
   uint32_t any = 0;
-  for (uint32_t i = 0; i < L::width; ++i) any |= group.jobs[i]->plaintext_bytes;
+  for (uint32_t i = 0; i < Width; ++i) any |= group.jobs[i]->plaintext_bytes;
   return any != 0;
 }
 
 template <class L>
-[[gnu::noinline]] void open_group(const Group<L>& group, bool knows_empty) {
-  const typename L::Keys keys(group.schedules, has_plaintext<L>(group), knows_empty);
+[[gnu::noinline]] void open_group(const Group<L::width>& group, bool knows_empty) {
+  const typename L::Keys keys(group.schedules, has_plaintext(group), knows_empty);
   const uint8_t* sealed[L::width];
   const uint8_t* from[L::width];
   uint8_t* to[L::width];
@@ -513,7 +594,7 @@ template <class L>
     sealed[i] = group.jobs[i]->sealed;
     from[i] = group.jobs[i]->sealed + block_bytes;
     to[i] = group.jobs[i]->plaintext;
-    bytes[i] = group.jobs[i]->plaintext_bytes;
+    bytes[i] = group.jobs[length_lane<L>(i)]->plaintext_bytes;
   }
   const typename L::Block tag = L::gather(sealed, 0);
   apply_ctr<L>(keys, tag, from, to, bytes);
@@ -526,8 +607,8 @@ template <class L>
 }
 
 template <class L>
-[[gnu::noinline]] void seal_group(const Group<L>& group, bool knows_empty) {
-  const typename L::Keys keys(group.schedules, has_plaintext<L>(group), knows_empty);
+[[gnu::noinline]] void seal_group(const Group<L::width>& group, bool knows_empty) {
+  const typename L::Keys keys(group.schedules, has_plaintext(group), knows_empty);
   const uint8_t* from[L::width];
   uint8_t* sealed[L::width];
   uint8_t* to[L::width];
@@ -536,11 +617,21 @@ template <class L>
     from[i] = group.jobs[i]->plaintext;
     sealed[i] = group.jobs[i]->sealed;
     to[i] = group.jobs[i]->sealed + block_bytes;
-    bytes[i] = group.jobs[i]->plaintext_bytes;
+    bytes[i] = group.jobs[length_lane<L>(i)]->plaintext_bytes;
   }
   const typename L::Block tag = s2v<L>(keys, group.jobs);
   apply_ctr<L>(keys, tag, from, to, bytes);
   L::scatter(sealed, 0, tag);
+}
+
+template <class L>
+void open_any_group(const Group<L::width>& group, bool knows_empty) {
+  is_one_shape(group) ? open_group<OneShape<L>>(group, knows_empty) : open_group<L>(group, knows_empty);
+}
+
+template <class L>
+void seal_any_group(const Group<L::width>& group, bool knows_empty) {
+  is_one_shape(group) ? seal_group<OneShape<L>>(group, knows_empty) : seal_group<L>(group, knows_empty);
 }
 
 // ---- A call: groups of lanes from an array of jobs ----
@@ -555,14 +646,15 @@ constexpr uint32_t sort_jobs_max = 64;
 // Writes the order in which `count` <= sort_jobs_max jobs fill the lanes. Returns at once for the usual burst
 // of one shape.
 inline void order_by_length(const Job* jobs, uint32_t count, uint8_t (&order)[sort_jobs_max]) {
-  uint64_t rank[sort_jobs_max];
-  bool is_sorted = true;
+  uint32_t differs = 0;
   for (uint32_t i = 0; i < count; ++i) {
-    rank[i] = length_rank(jobs[i]);
     order[i] = static_cast<uint8_t>(i);
-    is_sorted = is_sorted && (i == 0 || rank[i - 1] <= rank[i]);
+    differs |= (jobs[i].plaintext_bytes ^ jobs[0].plaintext_bytes) |
+               (jobs[i].associated_data_bytes ^ jobs[0].associated_data_bytes);
   }
-  if (is_sorted) return;
+  if (differs == 0) return;
+  uint64_t rank[sort_jobs_max];
+  for (uint32_t i = 0; i < count; ++i) rank[i] = length_rank(jobs[i]);
   for (uint32_t i = 1; i < count; ++i) {
     const uint8_t moving = order[i];
     uint32_t j = i;
@@ -581,7 +673,7 @@ template <class L, class ScheduleOf, class EachGroup>
     uint8_t order[sort_jobs_max];
     order_by_length(jobs + done, part, order);
     for (uint32_t at = 0; at < part; at += L::width) {
-      Group<L> group;
+      Group<L::width> group;
       for (uint32_t i = 0; i < L::width; ++i) {
         const uint32_t job = done + order[at + i < part ? at + i : at];
         group.jobs[i] = jobs + job;
@@ -600,28 +692,28 @@ template <class L>
 void open_jobs(const KeyTable* table, Job* jobs, uint32_t count) {
   for_each_group<L>(
       jobs, count, [table](uint32_t i) { return table_schedule(table, i); },
-      [](const Group<L>& group) { open_group<L>(group, false); });
+      [](const Group<L::width>& group) { open_any_group<L>(group, false); });
 }
 
 template <class L>
 void seal_jobs(const KeyTable* table, Job* jobs, uint32_t count) {
   for_each_group<L>(
       jobs, count, [table](uint32_t i) { return table_schedule(table, i); },
-      [](const Group<L>& group) { seal_group<L>(group, false); });
+      [](const Group<L::width>& group) { seal_any_group<L>(group, false); });
 }
 
 template <class L>
 void open_jobs_with_ring_keys(const RingKeySchedule* const* schedules, Job* jobs, uint32_t count) {
   for_each_group<L>(
       jobs, count, [schedules](uint32_t i) { return reinterpret_cast<const Schedule*>(schedules[i]->bytes); },
-      [](const Group<L>& group) { open_group<L>(group, true); });
+      [](const Group<L::width>& group) { open_any_group<L>(group, true); });
 }
 
 template <class L>
 void seal_jobs_with_ring_key(const RingKeySchedule* schedule, Job* jobs, uint32_t count) {
   for_each_group<L>(
       jobs, count, [schedule](uint32_t) { return reinterpret_cast<const Schedule*>(schedule->bytes); },
-      [](const Group<L>& group) { seal_group<L>(group, true); });
+      [](const Group<L::width>& group) { seal_any_group<L>(group, true); });
 }
 
 }  // namespace

@@ -153,12 +153,14 @@ struct AesniLane {
   [[gnu::always_inline]] static __m128i set(uint64_t high, uint64_t low) {
     return _mm_set_epi64x(static_cast<long long>(high), static_cast<long long>(low));
   }
-  // Octet i of the result is octet i + by, or zero outside: pshufb clears where the index is negative.
+  // Octet i of the result is octet i + by, or zero outside: pshufb clears where the index is negative. The
+  // index is a window of 16 octets on a longer row; where it lies depends on a length alone.
   [[gnu::always_inline]] static __m128i moved(__m128i block, int by) {
-    const __m128i place = _mm_set_epi8(15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0);
-    const __m128i index = _mm_add_epi8(place, _mm_set1_epi8(static_cast<char>(by)));
-    const __m128i outside = _mm_cmpgt_epi8(index, _mm_set1_epi8(15));
-    return _mm_shuffle_epi8(block, _mm_or_si128(index, outside));
+    alignas(64) static constexpr int8_t places[48] = {
+        -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1,  //
+        0,  1,  2,  3,  4,  5,  6,  7,  8,  9,  10, 11, 12, 13, 14, 15,  //
+        -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1};
+    return _mm_shuffle_epi8(block, _mm_loadu_si128(reinterpret_cast<const __m128i*>(places + 16 + by)));
   }
 };
 
