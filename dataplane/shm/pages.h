@@ -35,12 +35,14 @@ struct KeysPage {
   PageHeader header;
   Published<nts::KeyRing> ring;
 };
+static_assert(sizeof(KeysPage) == 24 + 8 + sizeof(nts::KeyRing));
 
 // clock -> dataplane, admin, everybody.
 struct ClockPage {
   PageHeader header;
   Published<hwclock::ClockState> clock;
 };
+static_assert(sizeof(ClockPage) == 24 + 8 + sizeof(hwclock::ClockState));
 
 inline constexpr std::uint32_t addresses_max = 64;
 inline constexpr std::uint32_t devices_max = 8;
@@ -72,7 +74,9 @@ struct Settings {
   char devices[devices_max][device_name_bytes];  // "af_packet:eth0", "vdev:net_ring0,..." as in the config
   Address addresses[addresses_max];              // served; already resolved when the config says auto
 };
-static_assert(sizeof(Settings) % 8 == 0);
+static_assert(sizeof(Settings) == 3904 && offsetof(Settings, ntp_port) == 24 &&
+              offsetof(Settings, siv_tier) == 32 && offsetof(Settings, cores) == 64 &&
+              offsetof(Settings, devices) == 320 && offsetof(Settings, addresses) == 2368);
 
 // admin -> dataplane. Addresses, port and what is answered may change while the dataplane runs; devices,
 // cores, memory and tier are read once at its start.
@@ -80,6 +84,7 @@ struct SettingsPage {
   PageHeader header;
   Published<Settings> settings;
 };
+static_assert(sizeof(SettingsPage) == 24 + 8 + sizeof(Settings));
 
 // One worker's line. Only that worker writes it; counters only rise. Relaxed atomics: each is true by itself,
 // and the sums agree once the worker is idle.
@@ -97,6 +102,7 @@ struct alignas(64) CoreStats {
   std::atomic<std::uint64_t> frame[frame_verdict_count];
   std::atomic<std::uint64_t> verdict[nts::verdict_count];
 };
+static_assert(offsetof(CoreStats, frame) == 80 && sizeof(CoreStats) == 384);  // a whole number of cache lines
 
 // dataplane -> keeper (acknowledgements), admin (everything).
 struct StatsPage {
@@ -112,5 +118,7 @@ struct StatsPage {
   char ports[devices_max][device_name_bytes];  // each port with its probed capabilities, for people
   CoreStats cores[cores_max];
 };
+static_assert(offsetof(StatsPage, tier_name) == 72 && offsetof(StatsPage, ports) == 168 &&
+              offsetof(StatsPage, cores) % 64 == 0);
 
 }  // namespace shm
