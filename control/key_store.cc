@@ -68,10 +68,6 @@ std::array<std::uint8_t, 16> read_boot_id() {
   return id;
 }
 
-bool opens(const nts::RingKey& key) {
-  return key.state == nts::KeyState::accepting || key.state == nts::KeyState::current;
-}
-
 std::string fault_of_file(const struct stat& status) {
   if (!S_ISREG(status.st_mode)) return "it is no regular file";
   if (status.st_uid != ::geteuid()) return "it belongs to uid " + std::to_string(status.st_uid);
