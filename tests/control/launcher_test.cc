@@ -245,11 +245,12 @@ TEST_F(LauncherRun, T13_EachRoleIsAUserOfItsOwnAndHasNothingMore) {
     EXPECT_EQ(fs::read_symlink(proc / "cwd"), "/");
     EXPECT_EQ(fs::read_symlink(proc / "fd" / "0"), "/dev/null");
     EXPECT_THAT(text_of(proc / "limits"), testing::ContainsRegex("Max core file size +0 +0 "));
-    if (name == "keeper")
+    if (name == "keeper") {
       EXPECT_THAT(text_of(proc / "limits"), testing::ContainsRegex("Max locked memory +8388608 "));
-    // Two for each of 2048 connections, and 256 more.
-    if (name.starts_with("ke "))
+    }
+    if (name.starts_with("ke ")) {  // two for each of 2048 connections, and 256 more
       EXPECT_THAT(text_of(proc / "limits"), testing::ContainsRegex("Max open files +4352 "));
+    }
     const std::vector<std::string> environment = parts_of(pid, "environ");
     EXPECT_THAT(environment, Contains("WATCHDOG_PID=" + std::to_string(pid)));
     EXPECT_THAT(environment,

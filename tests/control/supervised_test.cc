@@ -204,14 +204,15 @@ TEST_F(SupervisedChild, WhatItStartedDiesWithIt) {
   Supervised child(spec_of("/bin/sh", {"-c", "sleep 1000 & wait"}), directory_, -1);
   child.begin(start_);
   child.look(start_);
-  const auto members = [group = std::string()]() mutable {
+  pid_t leader = 0;
+  std::ifstream("/proc/self/task/" + std::to_string(::getpid()) + "/children") >> leader;
+  const auto members = [leader] {  // of the group that it leads
     int count = 0;
     for (const auto& entry : std::filesystem::directory_iterator("/proc")) {
       std::ifstream file(entry.path() / "stat");
       std::string pid, name, state;
-      pid_t parent = 0, process_group = 0;
-      if (file >> pid >> name >> state >> parent >> process_group && parent == ::getpid()) group = pid;
-      if (!group.empty() && std::to_string(process_group) == group && state != "Z") ++count;
+      pid_t parent = 0, group = 0;
+      if (file >> pid >> name >> state >> parent >> group && group == leader && state != "Z") ++count;
     }
     return count;
   };
