@@ -114,7 +114,10 @@ TEST(InterfaceAddresses, LeaveOutTemporaryOnes) {
   in_new_namespace([] {
     add_interface("nm0");
     // /proc/sys may be read-only here; netlink has no way to switch these on.
-    if (std::system("echo 2 >/proc/sys/net/ipv6/conf/nm0/use_tempaddr") != 0) ::_exit(78);
+    // Without detection of duplicates, or it would be left out as a tentative one.
+    if (std::system("cd /proc/sys/net/ipv6/conf/nm0 && echo 2 >use_tempaddr && echo 0 >accept_dad") != 0) {
+      ::_exit(78);
+    }
     ip("addr add 2001:db8::1/64 dev nm0 nodad mngtmpaddr");
     EXPECT_EQ(std::system("ip -6 addr show dev nm0 | grep -q temporary"), 0) << "the kernel made one";
     EXPECT_THAT(found_on({"nm0"}), ElementsAre("2001:db8::1/64"));

@@ -256,11 +256,18 @@ TEST_F(LauncherRun, T13_EachRoleIsAUserOfItsOwnAndHasNothingMore) {
     EXPECT_THAT(environment,
                 Contains(std::string("WATCHDOG_USEC=") + (name == "dataplane" ? "4000000" : "10000000")));
     EXPECT_THAT(environment, Not(Contains(HasSubstr("STRANGER"))));
-    std::set<fs::path> descriptors;
-    for (const auto& entry : fs::directory_iterator(proc / "fd")) {
-      if (std::stoi(entry.path().filename()) > STDERR_FILENO) descriptors.insert(fs::read_symlink(entry));
-    }
-    EXPECT_THAT(descriptors, ElementsAre(shared_ / "pages" / "launcher"));  // the family's lock
+    // The family's lock, once the socket that said READY=1 is closed.
+    const std::set<fs::path> lock = {shared_ / "pages" / "launcher"};
+    EXPECT_TRUE(becomes_true([&] {
+      std::set<fs::path> descriptors;
+      for (const auto& entry : fs::directory_iterator(proc / "fd")) {
+        std::error_code closed;
+        if (std::stoi(entry.path().filename()) > STDERR_FILENO) {
+          descriptors.insert(fs::read_symlink(entry.path(), closed));
+        }
+      }
+      return descriptors == lock;
+    }));
   }
   EXPECT_THAT(parts_of(children.at("dataplane"), "cmdline"),
               Contains("keeper=62101,clock=62103,admin=62105"));
