@@ -36,8 +36,8 @@ using nlohmann::json;
 
 // All questions of one report share this much time: a role that hangs is shown as not running.
 constexpr std::chrono::milliseconds roles_patience{200};
-// The keeper saves a new key to disk before it answers.
-constexpr std::chrono::milliseconds rotation_patience{1500};
+// The keeper saves a new key to disk before it answers, or says that this takes its time.
+constexpr std::chrono::milliseconds rotation_patience = rotate_reply_max + std::chrono::milliseconds(500);
 // Addresses come and go in groups: an interface going down takes all of its own along.
 constexpr std::chrono::milliseconds address_debounce{100};
 constexpr std::chrono::milliseconds accept_pause{50};  // after an error such as EMFILE: others need the CPU

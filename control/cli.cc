@@ -12,6 +12,7 @@
 #include <iostream>
 #include <optional>
 #include <string>
+#include <unistd.h>
 #include <vector>
 
 #include "control/admin_client.h"
@@ -108,6 +109,9 @@ int check(const Options& options) {
 }
 
 int run(const Options& options) {
+  if (::geteuid() != 0) {
+    return fail(not_allowed, "starting the roles needs root, to give each a user of its own; use sudo");
+  }
   std::signal(SIGPIPE, SIG_IGN);  // whoever read our log may go; the server stays
   LauncherOptions launcher;
   launcher.config = from_root(options.file);

@@ -27,8 +27,6 @@ constexpr std::size_t file_bytes_max = 1 << 20;
 constexpr std::size_t names_max = 64;
 constexpr std::size_t listen_max = 16;
 constexpr std::uint32_t cpu_max = 1023;
-// sun_path holds 108 octets, and "/keeper/socket" and its like still have to fit behind the directory.
-constexpr std::size_t pages_path_bytes_max = 80;
 constexpr std::uint32_t ten_years_s = 3653 * 86400U;
 
 struct Field {

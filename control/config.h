@@ -23,6 +23,10 @@ class ConfigError : public std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
+// sun_path holds 108 octets, and "/keeper/socket" and its like still have to fit behind the directory.
+inline constexpr std::size_t pages_path_bytes_max = 80;
+inline constexpr std::uint16_t unprivileged_port_min = 1024;  // below it, binding takes CAP_NET_BIND_SERVICE
+
 enum class ClockSource : std::uint8_t { system, local };
 
 // Member by member the TOML key of the same name, [server] name = ... and so on. Defaults stand here and,
@@ -74,6 +78,9 @@ struct Config {
   struct Paths {
     std::filesystem::path pages = "/run/noonmark";
   } paths;
+
+  // How many `ke` roles run: none where NTS is not answered.
+  [[nodiscard]] std::uint32_t ke_workers() const { return server.answer_nts ? nts_ke.workers : 0; }
 };
 
 // Reads `file`; later files of `overlays` win key by key. Refuses what is no regular file, larger than 1 MiB,

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "control/config.h"
+#include "control/directories.h"
 #include "control/file_check.h"
 #include "control/roles.h"
 #include "control/settings.h"
@@ -32,9 +33,18 @@ class Check {
     } catch (const ConfigError& wrong) {
       report_.errors.push_back(place_ + wrong.what());
     }
-    if (config.server.answer_nts) {
-      look_at_certificate(config);
-      look_at_key_directory(config.keys.file.parent_path());
+    if (config.ke_workers() != 0) look_at_certificate(config);
+    look_at_keys_directory(config.keys.file.parent_path());
+  }
+
+  // Every role reads the configuration as the user it is.
+  void look_at_readers(const std::filesystem::path& file) {
+    try {
+      for (const Identity& identity : identities) {
+        if (identity.role != Role::dataplane) require_readable_by(file, identity.uid, identity.gid);
+      }
+    } catch (const FileError& wrong) {
+      report_.errors.push_back(file.native() + ":0:0: " + wrong.what());
     }
   }
 
@@ -77,12 +87,14 @@ class Check {
     bool is_readable = true;
     try {
       require_secret_file(key, ke.uid, ke.gid);
+      require_readable_by(key, ke.uid, ke.gid);
     } catch (const FileError& wrong) {
       refuse("[nts_ke] private_key", key, wrong.what());
       is_readable = std::filesystem::is_regular_file(key);
     }
     try {
       static_cast<void>(read_checked_file(certificate, certificate_bytes_max));
+      require_readable_by(certificate, ke.uid, ke.gid);
     } catch (const FileError& wrong) {
       refuse("[nts_ke] certificate", certificate, wrong.what());
       is_readable = false;
@@ -108,25 +120,16 @@ class Check {
     }
   }
 
-  void look_at_key_directory(const std::filesystem::path& directory) {
-    const Identity& keeper = identity_of(Role::keeper);
-    const std::string owner = std::to_string(keeper.uid);
+  void look_at_keys_directory(const std::filesystem::path& directory) {
     struct stat status {};
-    if (::stat(directory.c_str(), &status) != 0) {
-      if (errno == EACCES) {
-        warn("[keys] file", directory, "this user may not look at it; check as root");
-        return;
-      }
-      refuse("[keys] file", directory,
-             "there is no such directory; make it with install -d -m 0700 -o " + owner + " -g " +
-                 std::to_string(keeper.gid) + " " + directory.native());
-    } else if (!S_ISDIR(status.st_mode)) {
-      refuse("[keys] file", directory, "it is no directory; name a file in one");
-    } else if (status.st_uid != keeper.uid) {
-      refuse("[keys] file", directory,
-             "it belongs to uid " + std::to_string(status.st_uid) + "; chown it to uid " + owner);
-    } else if ((status.st_mode & 0077) != 0) {
-      refuse("[keys] file", directory, "others than the keeper may look into it; chmod it to 0700");
+    if (::lstat(directory.c_str(), &status) != 0 && errno == EACCES) {
+      warn("[keys] file", directory, "this user may not look at it; check as root");
+      return;
+    }
+    try {
+      require_keys_directory(directory);
+    } catch (const DirectoryError& wrong) {
+      report_.errors.push_back(place_ + "[keys] file " + wrong.what());
     }
   }
 
@@ -140,7 +143,10 @@ ConfigCheck check_config(const std::filesystem::path& file, std::span<const std:
   ConfigCheck report;
   try {
     const Config config = read_config(file, overlays);
-    Check(file, report).look_at(config);
+    Check check(file, report);
+    check.look_at_readers(file);
+    for (const std::filesystem::path& overlay : overlays) check.look_at_readers(overlay);
+    check.look_at(config);
   } catch (const ConfigError& wrong) {
     report.errors.emplace_back(wrong.what());
   }

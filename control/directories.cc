@@ -11,6 +11,7 @@
 #include <unistd.h>
 #include <vector>
 
+#include "control/config.h"
 #include "control/file_check.h"
 #include "control/roles.h"
 #include "dataplane/shm/segment.h"
@@ -20,7 +21,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::size_t pages_path_bytes_max = 80;  // as config.cc: sockets' names must fit behind it
 constexpr mode_t open_to_readers = 0755;
 constexpr mode_t private_mode = 0700;
 constexpr std::chrono::milliseconds lock_retry_interval{20};
@@ -134,20 +134,28 @@ void make_page_directories(const fs::path& pages) {
   }
 }
 
+void require_keys_directory(const fs::path& directory) {
+  const uid_t keeper = identity_of(Role::keeper).uid;
+  fs::path there = directory;  // or the nearest above it that is
+  for (struct stat ignored{}; ::lstat(there.c_str(), &ignored) != 0 && errno == ENOENT;)
+    there = there.parent_path();
+  if (there != directory) return require_enterable_by_all(there);
+  const struct stat status = look_at(directory);
+  if (status.st_uid != keeper) {
+    fail(directory, "holds the keys and belongs to user " + std::to_string(status.st_uid) + "; chown it to " +
+                        std::to_string(keeper) + ", the keeper");
+  }
+  if ((status.st_mode & 07777) != private_mode) {
+    fail(directory, "holds the keys and has mode " + octal(status.st_mode) + "; chmod it to 0700");
+  }
+  require_enterable_by_all(directory.parent_path());
+}
+
 void make_keys_directory(const fs::path& directory) {
   const Identity& keeper = identity_of(Role::keeper);
   make_above(directory);
-  if (!make(directory, keeper.uid, keeper.gid, private_mode)) {
-    const struct stat status = look_at(directory);
-    if (status.st_uid != keeper.uid) {
-      fail(directory, "holds the keys and belongs to user " + std::to_string(status.st_uid) +
-                          "; chown it to " + std::to_string(keeper.uid) + ", the keeper");
-    }
-    if ((status.st_mode & 07777) != private_mode) {
-      fail(directory, "holds the keys and has mode " + octal(status.st_mode) + "; chmod it to 0700");
-    }
-  }
-  require_enterable_by_all(directory.parent_path());
+  make(directory, keeper.uid, keeper.gid, private_mode);
+  require_keys_directory(directory);
 }
 
 void require_runnable_by_all(const fs::path& program) {

@@ -26,7 +26,10 @@ class DirectoryError : public std::runtime_error {
 // Makes `pages` and its sub-directories. Needs root. Throws DirectoryError or shm::SegmentError (no tmpfs).
 void make_page_directories(const std::filesystem::path& pages);
 
-// Makes the directory of the key file, or refuses one that is not keeper's alone. Throws DirectoryError.
+// Throws DirectoryError unless the directory of the key file is keeper's alone, or can still be made so.
+void require_keys_directory(const std::filesystem::path& directory);
+
+// Makes it, or requires what is there. Throws DirectoryError.
 void make_keys_directory(const std::filesystem::path& directory);
 
 // Throws DirectoryError unless every user may run `program`: it and all directories above it.

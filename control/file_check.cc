@@ -14,6 +14,16 @@ namespace {
 
 std::string reason() { return std::strerror(errno); }
 
+// `right`: S_IROTH or S_IXOTH, looked for where it counts for this user.
+bool may(const std::filesystem::path& path, mode_t right, uid_t uid, gid_t gid) {
+  struct stat status {};
+  if (::stat(path.c_str(), &status) != 0) {
+    throw FileError("cannot look at " + path.native() + " (" + reason() + "); correct the path");
+  }
+  const unsigned shift = status.st_uid == uid ? 6 : status.st_gid == gid ? 3 : 0;
+  return (status.st_mode >> shift & right) != 0;
+}
+
 }  // namespace
 
 void require_plain_path(const std::filesystem::path& path) {
@@ -51,6 +61,22 @@ std::string read_checked_file(const std::filesystem::path& path, std::size_t byt
     text.append(buffer.data(), static_cast<std::size_t>(got));
     // The size was only a promise: the file may grow under us, and /proc says 0.
     if (text.size() > bytes_max) throw FileError(too_large);
+  }
+}
+
+void require_readable_by(const std::filesystem::path& path, uid_t reader, gid_t reader_group) {
+  const std::string who = "uid " + std::to_string(reader);
+  std::error_code error;
+  const std::filesystem::path real = std::filesystem::canonical(path, error);
+  if (error) throw FileError("cannot look at it (" + error.message() + "); correct the path");
+  for (std::filesystem::path above = real; above != above.root_path();) {
+    above = above.parent_path();
+    if (!may(above, S_IXOTH, reader, reader_group)) {
+      throw FileError(who + " may not enter " + above.native() + "; chmod o+x it, or use another place");
+    }
+  }
+  if (!may(real, S_IROTH, reader, reader_group)) {
+    throw FileError(who + " may not read it; chmod it to 0644");
   }
 }
 

@@ -22,6 +22,9 @@ void require_plain_path(const std::filesystem::path& path);
 // Refuses a relative path and a file that others may write. Throws FileError.
 [[nodiscard]] std::string read_checked_file(const std::filesystem::path& path, std::size_t bytes_max);
 
+// Throws FileError unless `reader` may read `path`, by its mode and by those of the directories above it.
+void require_readable_by(const std::filesystem::path& path, uid_t reader, gid_t reader_group);
+
 // Throws FileError unless `path` is a secret that only `reader` (or root) can read: a regular file, no
 // symbolic link, owned by `reader` or root, nothing for others, and for a group at most the reader's own may
 // read. The launcher and `check` call it for the TLS key.

@@ -150,7 +150,10 @@ class KeServer {
       }
       ++counters_.accepted;
       const tcp::endpoint peer = socket.remote_endpoint(error);
-      if (error) continue;  // gone already
+      if (error) {  // gone already
+        ++counters_.disconnected;
+        continue;
+      }
       const KeLimits::Source source = peer.address().is_v4()
                                           ? KeLimits::source_of_ipv4(peer.address().to_v4().to_bytes())
                                           : KeLimits::source_of_ipv6(peer.address().to_v6().to_bytes());

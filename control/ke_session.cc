@@ -29,10 +29,11 @@ void KeSession::receive(std::span<const std::uint8_t> octets) {
   if (!tls_) tls_.emplace(TlsConnection::accept(context_));
   std::vector<std::uint8_t> plaintext;
   const TlsConnection::State state = tls_->receive(octets, plaintext);
-  if (!plaintext.empty() && message_.append(plaintext) != nts::ke::Message::State::incomplete) {
-    judge();
-  } else if (state == TlsConnection::State::failed) {
+  if (state == TlsConnection::State::failed) {
+    // Whatever came in front of it: nothing can be said to this client any more.
     outcome_ = KeOutcome::handshake_failed;
+  } else if (!plaintext.empty() && message_.append(plaintext) != nts::ke::Message::State::incomplete) {
+    judge();
   } else if (state == TlsConnection::State::ended) {
     // close_notify before End of Message: incomplete, and our side can still answer (TESTS.md D06).
     answer_error(ErrorCode::bad_request, KeOutcome::error_bad_request);

@@ -7,10 +7,6 @@
 namespace control {
 namespace {
 
-bool opens(const nts::RingKey& key) noexcept {
-  return key.state == nts::KeyState::accepting || key.state == nts::KeyState::current;
-}
-
 bool is_same_key(const nts::RingKey& left, const nts::RingKey& right) noexcept {
   return left.id == right.id && nts::equal_in_constant_time(left.key, right.key);
 }

@@ -41,7 +41,7 @@ struct KeyLifeSetup {
   std::chrono::milliseconds save_patience{3000};  // then the disk counts as dead, if only for the moment
   std::chrono::milliseconds save_retry_min{1000};
   std::chrono::milliseconds save_retry_max{60'000};
-  std::chrono::milliseconds rotate_patience{1500};  // below admin's client_deadline_ms
+  std::chrono::milliseconds rotate_patience{rotate_reply_max};
 };
 
 class KeyLife {

@@ -12,10 +12,6 @@ namespace {
 constexpr std::uint32_t first_id_max = 1U << 24;
 constexpr std::uint32_t id_max = 0xfffffffe;  // 0xffffffff is never an id
 
-bool opens(const nts::RingKey& key) noexcept {
-  return key.state == nts::KeyState::accepting || key.state == nts::KeyState::current;
-}
-
 std::uint32_t newest_id(const nts::KeyRing& ring) noexcept {
   std::uint32_t newest = 0;
   for (const nts::RingKey& key : ring.slots) {

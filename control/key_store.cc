@@ -68,10 +68,6 @@ std::array<std::uint8_t, 16> read_boot_id() {
   return id;
 }
 
-bool opens(const nts::RingKey& key) {
-  return key.state == nts::KeyState::accepting || key.state == nts::KeyState::current;
-}
-
 std::string fault_of_file(const struct stat& status) {
   if (!S_ISREG(status.st_mode)) return "it is no regular file";
   if (status.st_uid != ::geteuid()) return "it belongs to uid " + std::to_string(status.st_uid);
@@ -180,15 +176,15 @@ std::string decode_key_file(std::span<const std::uint8_t> octets, StoredRing& st
   ring.epoch_s = header.epoch_s;
   ring.boottime_s = header.boottime_s;
   ring.boot_id = header.boot_id;
+  Guarded<StoredKey> one;  // wiped also when the next one is refused
   for (std::uint32_t i = 0; i < header.count; ++i) {
-    StoredKey entry;
+    StoredKey& entry = *one;
     std::memcpy(&entry, octets.data() + sizeof header + i * sizeof entry, sizeof entry);
     const std::uint32_t slot = entry.id % nts::ring_keys_max;
     if (ring.ring.slots[slot].state != nts::KeyState::empty) return "two of its keys have one slot";
     if (entry.state == nts::KeyState::empty) return "one of its keys has no state";
     ring.ring.slots[slot] = {entry.id, entry.state, entry.created_s, entry.key};
     ring.superseded_epoch_s[slot] = entry.superseded_epoch_s;
-    sodium_memzero(&entry, sizeof entry);
   }
   if (const std::string fault = fault_of_ring(ring.ring); !fault.empty()) return fault;
   stored = ring;

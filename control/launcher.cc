@@ -35,7 +35,6 @@ namespace fs = std::filesystem;
 using Clock = std::chrono::steady_clock;
 using std::chrono::milliseconds;
 
-constexpr std::uint16_t unprivileged_port_min = 1024;
 constexpr std::chrono::seconds role_watchdog{10};
 constexpr std::chrono::seconds dataplane_watchdog{4};  // with last words and pause, 5 s (TESTS.md H15)
 constexpr std::chrono::seconds orphans_patience{3};  // children of a killed launcher end within milliseconds
@@ -176,7 +175,7 @@ ChildSpec dataplane_spec(const Config& config, const LauncherOptions& options) {
 // In the order in which they are told to stop: strangers' doors first, the dataplane last.
 std::vector<ChildSpec> specs_of(const Config& config, const LauncherOptions& options) {
   std::vector<ChildSpec> specs;
-  for (unsigned worker = 0; worker < config.nts_ke.workers; ++worker) {
+  for (unsigned worker = 0; worker < config.ke_workers(); ++worker) {
     specs.push_back(control_spec(Role::ke, config, options, worker));
   }
   for (const Role role : {Role::upstream, Role::admin, Role::clock, Role::keeper}) {
@@ -320,12 +319,9 @@ void require_private_key(const fs::path& key) {
 
 int run_launcher(const LauncherOptions& options) {
   set_log_name("launcher");
-  if (::geteuid() != 0) {
-    throw std::runtime_error("starting the roles needs root, to give each a user of its own; use sudo");
-  }
   Config config = read_config(options.config, options.overlays);
   if (options.pages) config.paths.pages = *options.pages;
-  require_private_key(config.nts_ke.private_key);
+  if (config.ke_workers() != 0) require_private_key(config.nts_ke.private_key);
   const std::vector<ChildSpec> specs = specs_of(config, options);
   for (const ChildSpec& spec : specs) require_runnable_by_all(spec.program);
   make_keys_directory(config.keys.file.parent_path());

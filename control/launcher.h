@@ -22,7 +22,7 @@ struct LauncherOptions {
 
 // Runs until SIGTERM or SIGINT, then stops every role. Returns 0 after that, 1 when a role ends before all
 // were ready; its own words are on stderr. Throws ConfigError or std::runtime_error with one sentence when it
-// cannot start. SIGHUP is passed on to `ke`, which loads its certificate anew. Needs root.
+// cannot start. SIGHUP is passed on to `ke`, which loads its certificate anew. Requires root.
 [[nodiscard]] int run_launcher(const LauncherOptions& options);
 
 }  // namespace control

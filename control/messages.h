@@ -8,6 +8,7 @@
 #pragma once
 
 #include <array>
+#include <chrono>
 #include <cstdint>
 #include <type_traits>
 
@@ -88,6 +89,9 @@ struct KeyListReply {
   std::array<char, 128> alarm_text;
   std::array<KeyReport, nts::ring_keys_max> keys;
 };
+
+// The keeper replies to a rotate_request within this, whatever its disk does.
+inline constexpr std::chrono::milliseconds rotate_reply_max{1500};
 
 struct RotateReply {
   MessageHeader header;

@@ -24,8 +24,7 @@ std::optional<shm::Segment<Page>> attach(const std::filesystem::path& pages, Rol
 boost::asio::awaitable<RoleAnswers> OtherRoles::ask_all(Deadline deadline) {
   Conversation keeper = ask_keeper(MessageKind::key_list_request);
   std::vector<Conversation> workers;
-  const std::uint32_t worker_count = config_.server.answer_nts ? config_.nts_ke.workers : 0;
-  for (std::uint32_t worker = 0; worker < worker_count; ++worker) {
+  for (std::uint32_t worker = 0; worker < config_.ke_workers(); ++worker) {
     workers.push_back(begin(config_.paths.pages / "ke" / (std::to_string(worker) + ".socket"), Role::ke,
                             MessageKind::ke_counters_request));
   }

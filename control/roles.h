@@ -1,4 +1,4 @@
-// Who is who: the roles and their uids. The one table; launcher, sockets, pages and tests agree with it.
+// Who is who: the roles and their uids. The one table; launcher, sockets and tests agree with it.
 //
 // Fixed numbers, because pages and sockets are checked by uid (SO_PEERCRED, page owner) and a number survives
 // a chroot, a container and a network namespace.

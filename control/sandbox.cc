@@ -18,8 +18,6 @@
 namespace control {
 namespace {
 
-constexpr std::uint16_t unprivileged_port_min = 1024;
-
 [[noreturn]] void fail(const std::string& step, int error) {
   throw SandboxError("cannot enter the sandbox (" + step + ": " + std::strerror(error) +
                      "); see what the container or kernel this runs in forbids");

@@ -22,11 +22,7 @@ void store_text(char (&place)[Bytes], const std::string& text) {
 std::vector<std::string> interfaces_of(const Config& config) {
   std::vector<std::string> interfaces;
   for (const std::string& device : config.dataplane.devices) {
-    if (!device.starts_with(interface_kind)) continue;
-    std::string name = device.substr(interface_kind.size());
-    if (std::find(interfaces.begin(), interfaces.end(), name) == interfaces.end()) {
-      interfaces.push_back(std::move(name));
-    }
+    if (device.starts_with(interface_kind)) interfaces.push_back(device.substr(interface_kind.size()));
   }
   return interfaces;
 }

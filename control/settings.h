@@ -14,7 +14,7 @@
 
 namespace control {
 
-// The interfaces behind the devices, in their order, each once: "af_packet:eth0" stands for eth0, a virtual
+// The interfaces behind the devices, in their order: "af_packet:eth0" stands for eth0, a virtual
 // device for none.
 [[nodiscard]] std::vector<std::string> interfaces_of(const Config& config);
 

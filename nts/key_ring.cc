@@ -8,10 +8,6 @@
 namespace nts {
 namespace {
 
-bool opens(const RingKey& key) noexcept {
-  return key.state == KeyState::accepting || key.state == KeyState::current;
-}
-
 bool is_same(const RingKey& left, const RingKey& right) noexcept {
   return left.id == right.id && opens(left) == opens(right) && equal_in_constant_time(left.key, right.key);
 }

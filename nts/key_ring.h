@@ -28,6 +28,11 @@ struct RingKey {
 };
 static_assert(sizeof(RingKey) == 48);
 
+// True when cookies under this key are good.
+[[nodiscard]] constexpr bool opens(const RingKey& key) noexcept {
+  return key.state == KeyState::accepting || key.state == KeyState::current;
+}
+
 struct KeyRing {
   std::uint64_t generation;  // rises with every change; 0 = no ring yet
   std::uint32_t current_id;  // the one key in state current; 0 = none: nothing is sealed, nothing is served

@@ -149,11 +149,12 @@ class AdminRole : public testing::Test {
     return settings;
   }
 
-  // A keeper that answers `replies` questions: a list of one key, or a rotation to key 9.
-  std::thread keeper_that_answers(int replies) const {
+  // A keeper that answers `replies` questions: a list of one key, or `rotated`.
+  std::thread keeper_that_answers(int replies,
+                                  const RotateReply& rotated = {{}, Status::ok, 9, {"published"}}) const {
     auto listener = std::make_shared<RoleListener>(pages_ / "keeper" / "socket", 0666,
                                                    std::vector<uid_t>{identity_of(Role::admin).uid});
-    return std::thread([listener, replies] {
+    return std::thread([listener, replies, rotated] {
       for (int i = 0; i < replies; ++i) {
         pollfd waiting{listener->fd(), POLLIN, 0};
         if (::poll(&waiting, 1, std::chrono::milliseconds(patience).count()) != 1) return;
@@ -162,10 +163,8 @@ class AdminRole : public testing::Test {
         EmptyRequest request;
         if (!peer || peer->receive_by(deadline_in(patience), message) != Received::message) return;
         if (message.read(MessageKind::rotate_request, request)) {
-          RotateReply reply{{message_magic, MessageKind::rotate_reply, request.header.request_id},
-                            Status::ok,
-                            9,
-                            {"published"}};
+          RotateReply reply = rotated;
+          reply.header = {message_magic, MessageKind::rotate_reply, request.header.request_id};
           static_cast<void>(peer->send(reply));
         } else {
           KeyListReply reply{};
@@ -383,6 +382,20 @@ TEST_F(AdminRole, F11_AnyoneMayReadButOnlyTheOperatorRotates) {
   const AdminAnswer keys = ask_admin(pages_, "keys");
   EXPECT_EQ(keys.result["current_id"], 8);
   EXPECT_EQ(keys.result["generation"], 4);
+  keeper.join();
+}
+
+TEST_F(AdminRole, ARotationThatTheKeeperRefusesIsNoSuccess) {
+  start();
+  for (const Status status : {Status::refused, Status::held, Status::failed}) {
+    std::thread keeper = keeper_that_answers(1, {{}, status, 9, {"one waits\x1b already"}});
+    const AdminAnswer answer = ask_admin(pages_, "rotate");
+    keeper.join();
+    EXPECT_EQ(answer.kind, AdminAnswer::Kind::refused);
+    EXPECT_EQ(answer.error, "one waits? already");
+  }
+  std::thread keeper = keeper_that_answers(1, {{}, Status::failed, 0, {}});
+  EXPECT_THAT(ask_admin(pages_, "rotate").error, HasSubstr("look at its log"));
   keeper.join();
 }
 

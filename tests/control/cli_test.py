@@ -230,6 +230,13 @@ def test_f01_what_is_no_text_file_is_refused_at_once(tmp_path, make):
     assert done.stderr.startswith(f"{tmp_path}/strange.toml:0:0: ")
 
 
+def move_key_out_of_reach(folder):
+    """The key is good, and its directory root's alone."""
+    (folder / "secret").mkdir(mode=0o700)
+    (folder / "key.pem").rename(folder / "secret" / "key.pem")
+    write(folder, GOOD.format(folder).replace("/key.pem", "/secret/key.pem"))
+
+
 def spoil_symlink(folder):
     (folder / "key.pem").rename(folder / "real.pem")
     (folder / "key.pem").symlink_to(folder / "real.pem")
@@ -242,9 +249,13 @@ def spoil_symlink(folder):
     (lambda folder: (folder / "certificate.pem").unlink(), "certificate.pem: cannot open it"),
     (lambda folder: (folder / "certificate.pem").write_text("nothing"), "certificate"),
     (lambda folder: (folder / "key.pem").write_text((folder / "other.pem").read_text()), "key"),
-    (lambda folder: (folder / "keeper").rmdir(), "install -d"),
+    (lambda folder: (folder / "certificate.pem").chmod(0o600), "certificate.pem: uid 62102 may not read it"),
+    (lambda folder: (folder / "noonmark.toml").chmod(0o600), "uid 62101 may not read it; chmod it to 0644"),
+    (move_key_out_of_reach, "uid 62102 may not enter"),
     (lambda folder: (folder / "keeper").chmod(0o750), "chmod it to 0700"),
-    (lambda folder: os.chown(folder / "keeper", 0, 0), "chown it to uid 62101"),
+    (lambda folder: (folder / "keeper").chmod(0o500), "chmod it to 0700"),
+    (lambda folder: os.chown(folder / "keeper", 0, 0), "chown it to 62101"),
+    (lambda folder: ((folder / "keeper").rmdir(), (folder / "keeper").symlink_to("/tmp")), "symbolic link"),
     (lambda folder: write(folder, GOOD.format(folder).replace("af_packet:eth0", "vdev:net_null0")), "as a list")])
 def test_f04_check_looks_at_the_files_it_names(folder, spoil, word):
     spoil(folder)
@@ -252,6 +263,22 @@ def test_f04_check_looks_at_the_files_it_names(folder, spoil, word):
     assert done.returncode == 1
     assert len(done.stderr.splitlines()) == 1, done.stderr
     assert done.stderr.startswith(f"{folder}/noonmark.toml:0:0: ") and word in done.stderr
+
+
+def test_check_lets_the_launcher_make_the_keys_directory(folder):
+    (folder / "keeper").rmdir()
+    assert noonmark("check", folder / "noonmark.toml").returncode == 0
+    write(folder, GOOD.format(folder).replace("/keeper/keys", "/not/yet/there/keys"))
+    assert noonmark("check", folder / "noonmark.toml").returncode == 0
+
+
+def test_check_without_nts_asks_for_no_certificate(folder):
+    text = GOOD.format(folder).replace("[dataplane]", "answer_nts = false\n[dataplane]")
+    write(folder, "".join(line for line in text.splitlines(keepends=True) if ".pem" not in line))
+    done = noonmark("check", folder / "noonmark.toml")
+    assert done.returncode == 0, done.stderr
+    os.chown(folder / "keeper", 0, 0)  # the keeper runs all the same
+    assert noonmark("check", folder / "noonmark.toml").returncode == 1
 
 
 def test_check_warns_of_a_certificate_that_ends_soon(folder):
@@ -262,19 +289,30 @@ def test_check_warns_of_a_certificate_that_ends_soon(folder):
     assert re.search(r"^warning: .*expires in [23] days; renew it", done.stderr)
 
 
-def test_check_as_a_user_who_may_not_see_the_key_is_a_warning(folder):
+def as_anybody(folder, *words):
+    """noonmark, run by a user who owns nothing, from a copy that everybody can reach."""
     program = folder / "noonmark"
     program.write_bytes(NOONMARK.read_bytes())
     program.chmod(0o755)
-    done = subprocess.run(["setpriv", "--reuid=62199", "--regid=62199", "--clear-groups", program, "check",
-                           folder / "noonmark.toml"], capture_output=True, text=True, timeout=20, check=False)
+    return subprocess.run(["setpriv", "--reuid=62199", "--regid=62199", "--clear-groups", program, *words],
+                          capture_output=True, text=True, timeout=20, check=False)
+
+
+def test_check_as_a_user_who_may_not_see_the_key_is_a_warning(folder):
+    done = as_anybody(folder, "check", folder / "noonmark.toml")
     assert done.returncode == 0, done.stderr
     assert "check as root" in done.stderr
+
+
+def test_f12_run_by_anybody_but_root_is_4(folder):
+    done = as_anybody(folder, "run", "--config", folder / "noonmark.toml")
+    assert done.returncode == 4
+    assert "use sudo" in done.stderr and len(done.stderr.splitlines()) == 1
 
 
 @pytest.mark.parametrize("config", sorted((ROOT / "configs").glob("*.toml")), ids=lambda path: path.name)
 def test_every_shipped_configuration_reads(config):
     report = json.loads(noonmark("check", config, "--json").stdout)
     assert report["summary"]["server"]  # it was read whole
-    for error in report["errors"]:      # only files that are not on this machine
-        assert error.startswith(f"{config}:0:0: [nts_ke]") or error.startswith(f"{config}:0:0: [keys]"), error
+    for error in report["errors"]:      # only files that are not on this machine, or a tree closed to others
+        assert "may not enter" in error or error.startswith(f"{config}:0:0: [nts_ke]") or error.startswith(f"{config}:0:0: [keys]"), error

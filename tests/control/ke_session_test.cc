@@ -194,6 +194,25 @@ TEST_F(KeSessionTest, E03_WhatIsNoTlsFailsTheHandshake) {
   EXPECT_EQ(silent.outcome(), KeOutcome::disconnected);
 }
 
+// Both in one segment, as TCP may join them: the request is whole, and behind it is a record that is none.
+// Once this was answered with a call that OpenSSL no longer allows, and the worker ended.
+TEST_F(KeSessionTest, E03_ARequestWithABrokenRecordBehindItIsNotAnswered) {
+  const Octets no_next_protocol = {0x80, 0, 0, 0};
+  for (const Octets& request : {good_request(), no_next_protocol}) {
+    KeSession session(*server_, policy_);
+    TlsConnection client = TlsConnection::connect(*client_, "time.test");
+    pump(client, session);
+    client.send(request);
+    Octets wire = client.take_output();
+    const Octets broken = {0x17, 3, 3, 0, 17, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17};
+    wire.insert(wire.end(), broken.begin(), broken.end());
+    session.receive(wire);
+    session.finish(reply());
+    EXPECT_EQ(session.outcome(), KeOutcome::handshake_failed);
+    EXPECT_NE(session.fault(), "");
+  }
+}
+
 TEST_F(KeSessionTest, TheClientRefusesACertificateForAnotherNameAndTakesOneForAnAddress) {
   KeSession for_name(*server_, policy_);
   TlsConnection wrong = TlsConnection::connect(*client_, "other.test");

@@ -327,6 +327,30 @@ TEST_F(Keeping, AKeyPastItsRetentionIsErasedFromPageAndFile) {
   expect_opens(seal(), ring());
 }
 
+// Seconds of the epoch pass while nothing else happens, and nobody but the keeper's own timer looks.
+TEST_F(Keeping, H10_AKeyRetiresByItself) {
+  setup_.retention_s = 1;
+  start();
+  const std::uint32_t old_id = ring().current_id;
+  ASSERT_EQ(rotate().status, Status::ok);
+  ASSERT_TRUE(comes_true([&] { return ring().current_id == old_id + 1; }));
+  EXPECT_TRUE(comes_true([&] { return ring().slot_of(old_id).state == KeyState::retired; }));
+}
+
+TEST_F(Keeping, H10_TheAgeOfAKeyGoesOnOverARestart) {
+  StoredRing saved{};
+  make_first_ring(saved, {0, 0}, 1);
+  const std::uint32_t old_id = saved.ring.current_id;
+  ASSERT_EQ(add_pending_key(saved, {0, 0}, setup_.retention_s), "");
+  take_over(saved, {0, 0});
+  saved.epoch_s = 1 + setup_.retention_s;
+  KeyFileImage image{};
+  encode_key_file(saved, image);
+  ASSERT_EQ(save_key_file(setup_.file, image), "");
+  start();
+  EXPECT_TRUE(comes_true([&] { return ring().slot_of(old_id).state == KeyState::retired; }));
+}
+
 // ---- The disk
 
 TEST_F(Keeping, F10_AFirstStartWithADeadDiskServesFromRamAndSavesLater) {

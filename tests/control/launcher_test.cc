@@ -245,19 +245,34 @@ TEST_F(LauncherRun, T13_EachRoleIsAUserOfItsOwnAndHasNothingMore) {
     EXPECT_EQ(fs::read_symlink(proc / "cwd"), "/");
     EXPECT_EQ(fs::read_symlink(proc / "fd" / "0"), "/dev/null");
     EXPECT_THAT(text_of(proc / "limits"), testing::ContainsRegex("Max core file size +0 +0 "));
+    if (name == "keeper") {
+      EXPECT_THAT(text_of(proc / "limits"), testing::ContainsRegex("Max locked memory +8388608 "));
+    }
+    if (name.starts_with("ke ")) {  // two for each of 2048 connections, and 256 more
+      EXPECT_THAT(text_of(proc / "limits"), testing::ContainsRegex("Max open files +4352 "));
+    }
     const std::vector<std::string> environment = parts_of(pid, "environ");
     EXPECT_THAT(environment, Contains("WATCHDOG_PID=" + std::to_string(pid)));
     EXPECT_THAT(environment,
                 Contains(std::string("WATCHDOG_USEC=") + (name == "dataplane" ? "4000000" : "10000000")));
     EXPECT_THAT(environment, Not(Contains(HasSubstr("STRANGER"))));
-    std::set<fs::path> descriptors;
-    for (const auto& entry : fs::directory_iterator(proc / "fd")) {
-      if (std::stoi(entry.path().filename()) > STDERR_FILENO) descriptors.insert(fs::read_symlink(entry));
-    }
-    EXPECT_THAT(descriptors, ElementsAre(shared_ / "pages" / "launcher"));  // the family's lock
+    // The family's lock, once the socket that said READY=1 is closed.
+    const std::set<fs::path> lock = {shared_ / "pages" / "launcher"};
+    EXPECT_TRUE(becomes_true([&] {
+      std::set<fs::path> descriptors;
+      for (const auto& entry : fs::directory_iterator(proc / "fd")) {
+        std::error_code closed;
+        if (std::stoi(entry.path().filename()) > STDERR_FILENO) {
+          descriptors.insert(fs::read_symlink(entry.path(), closed));
+        }
+      }
+      return descriptors == lock;
+    }));
   }
   EXPECT_THAT(parts_of(children.at("dataplane"), "cmdline"),
               Contains("keeper=62101,clock=62103,admin=62105"));
+  EXPECT_THAT(parts_of(children.at("dataplane"), "environ"),
+              Contains("RUNTIME_DIRECTORY=" + (shared_ / "pages" / "dataplane").native()));
   EXPECT_EQ(stop(launcher), 0);
 }
 
@@ -272,6 +287,19 @@ TEST_F(LauncherRun, CapabilitiesAreThoseThatDevicesAndPortsNeed) {
   write_config("vdev:net_null0", 123, 4460);
   launcher = start_and_wait();
   EXPECT_EQ(status_of(children_of(launcher).at("dataplane"), "CapBnd"), "0000000000000000");
+  EXPECT_EQ(stop(launcher), 0);
+}
+
+TEST_F(LauncherRun, WithoutNtsThereIsNoKeAndNoCertificateIsAskedFor) {
+  std::ofstream(directory_ / "config.toml")
+      << "[server]\nname = \"time.example.net\"\naddresses = [\"192.0.2.1/24\"]\nanswer_nts = false\n"
+         "[dataplane]\ndevices = [\"vdev:net_null0\"]\n[keys]\nfile = "
+      << directory_ / "state" / "keeper" / "keys"
+      << "\n";
+  const pid_t launcher = start_and_wait();
+  std::vector<std::string> names;
+  for (const auto& [name, pid] : children_of(launcher)) names.push_back(name);
+  EXPECT_THAT(names, ElementsAre("admin", "clock", "dataplane", "keeper", "upstream"));
   EXPECT_EQ(stop(launcher), 0);
 }
 

@@ -1,4 +1,4 @@
-// From the configuration to the settings page, field by field, and the dataplane's own check of the result.
+// From the configuration to the settings page, field by field.
 
 #include "control/settings.h"
 
@@ -100,7 +100,7 @@ TEST(Settings, AChangeIsAnythingButTheRevision) {
   EXPECT_TRUE(is_change(before, settings_from(config, found, 1)));
 }
 
-TEST(Settings, InterfacesAreThoseOfAfPacketEachOnce) {
+TEST(Settings, InterfacesAreThoseOfAfPacket) {
   EXPECT_THAT(
       interfaces_of(config_of("", "devices = ['af_packet:eth1', 'vdev:net_null0', 'af_packet:eth0']\n")),
       ElementsAre("eth1", "eth0"));

@@ -132,6 +132,7 @@ TEST(DataplaneCounters, SumTheCoresAndNameEveryVerdict) {
   EXPECT_EQ(report["sent_packets"], 12);
   EXPECT_EQ(report["sent_octets"], 1080);
   EXPECT_EQ(report["cookies_issued"], 6);
+  EXPECT_EQ(report["bursts"], 10);
   EXPECT_EQ(report["frame"].size(), shm::frame_verdict_count);
   EXPECT_EQ(report["nts"].size(), nts::verdict_count);
   EXPECT_EQ(report["frame"]["drop_ttl"], 4);
@@ -307,6 +308,23 @@ TEST(KeReports, SumTheWorkersThatAnswer) {
   EXPECT_EQ(status["workers"][1], (json{{"worker", 1}, {"running", false}}));
   EXPECT_EQ(status["workers"][2]["served"], 4);
   EXPECT_EQ(ke_counters({std::nullopt})["running"], false);
+}
+
+TEST(KeReports, EachCounterHasItsOwnName) {
+  const KeCounters counters{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11};
+  EXPECT_EQ(ke_counters({counters}), (json{{"running", true},
+                                           {"workers_answering", 1},
+                                           {"accepted", counters.accepted},
+                                           {"refused_limit", counters.refused_limit},
+                                           {"handshake_failed", counters.handshake_failed},
+                                           {"timeouts", counters.timeouts},
+                                           {"served", counters.served},
+                                           {"error_unrecognised", counters.error_unrecognised},
+                                           {"error_bad_request", counters.error_bad_request},
+                                           {"error_internal", counters.error_internal},
+                                           {"disconnected", counters.disconnected},
+                                           {"no_common_algorithm", counters.no_common_algorithm},
+                                           {"open_now", counters.open_now}}));
 }
 
 }  // namespace

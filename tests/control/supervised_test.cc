@@ -5,6 +5,7 @@
 #include <chrono>
 #include <csignal>
 #include <filesystem>
+#include <fstream>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <poll.h>
@@ -197,6 +198,32 @@ TEST_F(SupervisedChild, IsBelievedOnlyAboutItself) {
   ASSERT_EQ(::stat(path.c_str(), &status), 0);
   EXPECT_EQ(status.st_mode & 0777, 0600U);
   EXPECT_EQ(status.st_uid, 62102U);
+}
+
+TEST_F(SupervisedChild, WhatItStartedDiesWithIt) {
+  Supervised child(spec_of("/bin/sh", {"-c", "sleep 1000 & wait"}), directory_, -1);
+  child.begin(start_);
+  child.look(start_);
+  pid_t leader = 0;
+  std::ifstream("/proc/self/task/" + std::to_string(::getpid()) + "/children") >> leader;
+  const auto members = [leader] {  // of the group that it leads
+    int count = 0;
+    for (const auto& entry : std::filesystem::directory_iterator("/proc")) {
+      std::ifstream file(entry.path() / "stat");
+      std::string pid, name, state;
+      pid_t parent = 0, group = 0;
+      if (file >> pid >> name >> state >> parent >> group && group == leader && state != "Z") ++count;
+    }
+    return count;
+  };
+  const auto become = [&](int wanted) {
+    for (int tries = 0; tries < 2000 && members() != wanted; ++tries) std::this_thread::sleep_for(5ms);
+    return members() == wanted;
+  };
+  ASSERT_TRUE(become(2));
+  child.kill();
+  EXPECT_THAT(wait_for_end(child, start_), HasSubstr("was killed by SIGKILL"));
+  EXPECT_TRUE(become(0));
 }
 
 TEST_F(SupervisedChild, OneThatWasStoppedIsNotStartedAgain) {

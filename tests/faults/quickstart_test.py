@@ -38,8 +38,8 @@ def start(*words, **options):
                             stderr=subprocess.PIPE, text=True, errors="replace", **options)
 
 
-def run_once(*words):
-    process = start(*words)
+def run_once(*words, **options):
+    process = start(*words, **options)
     out, err = process.communicate(timeout=ONCE_SECONDS)
     return process.returncode, out, err
 
@@ -150,6 +150,13 @@ def test_a_wrong_option_ends_with_2_before_anything_is_made(words):
     assert code == 2, err
     assert words[0] in err or words[-1] in err
     assert remains() == []
+
+
+def test_F04_modules_are_not_taken_from_where_one_stands(tmp_path):
+    for name in ("lab.py", "argparse.py"):
+        (tmp_path / name).write_text("import os\nos._exit(66)\n")
+    code, _, err = run_once("--nonsense", cwd=tmp_path)
+    assert code == 2 and "--nonsense" in err, err
 
 
 def test_F02_a_configuration_that_is_wrong_is_told_by_line(tmp_path):

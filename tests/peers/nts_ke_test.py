@@ -254,7 +254,7 @@ def closes(plain):
 
 
 def test_many_at_once_are_all_served(lab):
-    """Eight threads, two exchanges each, against the limits."""
+    """Four threads, two exchanges each, against the limits."""
     got = []
 
     def work():
