@@ -237,7 +237,7 @@ class Watchdog {
 bool needs_restart(const shm::Settings& running, const shm::Settings& wanted) {
   return running.device_count != wanted.device_count || running.core_count != wanted.core_count ||
          running.memory != wanted.memory ||
-         std::memcmp(running.siv_tier, wanted.siv_tier, sizeof wanted.siv_tier) ||
+         std::memcmp(running.siv_tier, wanted.siv_tier, sizeof wanted.siv_tier) != 0 ||
          std::memcmp(running.cores, wanted.cores, sizeof(std::uint32_t) * wanted.core_count) != 0 ||
          std::memcmp(running.devices, wanted.devices, sizeof wanted.devices[0] * wanted.device_count) != 0;
 }
