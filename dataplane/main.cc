@@ -70,6 +70,7 @@ std::optional<shm::Settings> wait_for_settings(PageWatch& watch, StopSignals& si
   std::string trouble;
   while (true) {
     watch.look();
+    watch.forget_replaced();  // nobody reads yet, and the watch keeps a few only
     shm::Settings settings;
     std::uint64_t generation = 0;
     if (watch.pages().settings != nullptr && watch.pages().settings->settings.read(settings, generation)) {
