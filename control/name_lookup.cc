@@ -27,6 +27,9 @@ const char* name_of_family(int family) {
 // it: cancelling and destroying both wait until the look-up ends, which with a dead DNS server is long after
 // the deadline. Here the thread keeps its half alive and ends when it can.
 struct Lookup {
+  // clang 14 cannot make an aggregate from parentheses, which is what make_shared does.
+  Lookup(std::string host_name, int address_family) : host(std::move(host_name)), family(address_family) {}
+
   std::string host;
   int family;
   Descriptor finished{::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)};

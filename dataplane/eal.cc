@@ -110,6 +110,7 @@ Eal::Eal(const EalOptions& options) {
     words.insert(words.end(), {"--no-huge", "--no-shconf", "-m", std::to_string(options.memory_mib)});
   }
   std::vector<char*> arguments;
+  arguments.reserve(words.size());
   for (std::string& word : words) arguments.push_back(word.data());
   if (messages().stream() != nullptr) rte_openlog_stream(messages().stream());
   if (rte_eal_init(static_cast<int>(arguments.size()), arguments.data()) < 0) {

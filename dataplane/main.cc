@@ -70,6 +70,7 @@ std::optional<shm::Settings> wait_for_settings(PageWatch& watch, StopSignals& si
   std::string trouble;
   while (true) {
     watch.look();
+    watch.forget_replaced();  // nobody reads yet, and the watch keeps a few only
     shm::Settings settings;
     std::uint64_t generation = 0;
     if (watch.pages().settings != nullptr && watch.pages().settings->settings.read(settings, generation)) {
@@ -237,7 +238,7 @@ class Watchdog {
 bool needs_restart(const shm::Settings& running, const shm::Settings& wanted) {
   return running.device_count != wanted.device_count || running.core_count != wanted.core_count ||
          running.memory != wanted.memory ||
-         std::memcmp(running.siv_tier, wanted.siv_tier, sizeof wanted.siv_tier) ||
+         std::memcmp(running.siv_tier, wanted.siv_tier, sizeof wanted.siv_tier) != 0 ||
          std::memcmp(running.cores, wanted.cores, sizeof(std::uint32_t) * wanted.core_count) != 0 ||
          std::memcmp(running.devices, wanted.devices, sizeof wanted.devices[0] * wanted.device_count) != 0;
 }

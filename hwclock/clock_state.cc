@@ -15,6 +15,7 @@ bool is_valid(const ClockState& state) noexcept {
   if (static_cast<std::uint32_t>(state.source) > static_cast<std::uint32_t>(Source::upstream)) return false;
   if (state.precision < -63 || state.precision > 6) return false;
   if (state.leap != 3 && state.stratum == 0) return false;  // a synchronised clock has a stratum
+  if (state.root_delay_ns > INT64_MAX) return false;  // would turn negative, and a delay of 0 on the wire
   // The rate must be the TSC's, within a tenth: mult * tsc_hz is 2^32 units a second, times 2^60.
   const auto units_per_s = static_cast<long double>(state.mult) * static_cast<long double>(state.tsc_hz);
   const long double expected = 0x1p92L;

@@ -1,7 +1,8 @@
 """Reads every #include of the tree against the picture in README.md: includes only point down.
 
 A rule that lives here cannot be forgotten: nts and hwclock know nobody, dataplane and control meet only in
-dataplane/shm, DPDK stays in dataplane, OpenSSL stays in control/tls, ioctl stays in hwclock's edge files.
+dataplane/shm, DPDK stays in dataplane, OpenSSL stays in control/tls. nts is pure and so is hwclock but for its edge
+files: no header that asks the kernel or reads a file is included there.
 """
 
 import pathlib
@@ -18,6 +19,14 @@ MAY_INCLUDE = {
     "dataplane": {"dataplane", "dataplane/shm", "nts", "hwclock"},
     "control": {"control", "dataplane/shm", "nts", "hwclock"},
 }
+
+# The headers that a pure room may not have: sockets, files, ioctl, system calls, the clock.
+IMPURE = re.compile(
+    r"^((sys|linux|asm|net|netinet|arpa)/.*|(fcntl|unistd|poll|netdb|signal|dirent|pthread|stdio|time)\.h"
+    r"|cstdio|ctime|csignal|fstream|iostream|filesystem|chrono|random|thread|mutex)$")
+PURE = {"nts", "hwclock"}
+# hwclock's edge to the kernel's clock; the ones that will read a PHC or a PPS device by ioctl join it here.
+EDGES = {"hwclock/system_clock.cc", "hwclock/system_clock.h"}
 ROOMS = sorted(MAY_INCLUDE, key=len, reverse=True) + ["bench", "tests"]
 
 
@@ -38,6 +47,8 @@ def violations(path, text):
                 found.append(f"{path} includes {target}: DPDK stays in dataplane")
             if target.startswith("openssl/") and not path.startswith("control/tls"):
                 found.append(f"{path} includes {target}: OpenSSL stays in control/tls")
+        if room in PURE and path not in EDGES and bracket == "<" and IMPURE.match(target):
+            found.append(f"{path} includes {target}: {room} is pure, and only its edge files ask the kernel")
         if bracket == '"' and room and room_of(target) is None:
             found.append(f"{path} includes {target}: includes are spelled from the root")
     return found
@@ -67,6 +78,16 @@ def test_an_include_that_points_up_is_found():
     assert violations("nts/a.h", "#include <openssl/evp.h>\n")
     assert violations("control/a.cc", "#include <rte_mbuf.h>\n")
     assert violations("nts/a.h", '#include "wire.h"\n')
+
+
+def test_a_header_that_asks_the_kernel_is_found_in_a_pure_room():
+    for header in ("sys/ioctl.h", "sys/timex.h", "linux/ptp_clock.h", "unistd.h", "ctime", "cstdio", "fstream", "chrono"):
+        assert violations("nts/a.cc", f"#include <{header}>\n"), header
+        assert violations("hwclock/tsc_fit.cc", f"#include <{header}>\n"), header
+        assert not violations("hwclock/system_clock.cc", f"#include <{header}>\n"), header
+        assert not violations("dataplane/a.cc", f"#include <{header}>\n"), header
+    for header in ("cmath", "cstdint", "cpuid.h", "x86intrin.h", "array"):
+        assert not violations("hwclock/tsc_fit.cc", f"#include <{header}>\n"), header
 
 
 def test_includes_that_point_down_are_allowed():

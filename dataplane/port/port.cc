@@ -1,11 +1,13 @@
 #include "dataplane/port/port.h"
 
 #include <algorithm>
+#include <cerrno>
 #include <cstring>
 #include <rte_eal.h>
 #include <rte_errno.h>
 #include <rte_mbuf_pool_ops.h>
 #include <rte_mempool.h>
+#include <rte_memzone.h>
 #include <utility>
 
 namespace dataplane {
@@ -49,11 +51,30 @@ std::uint32_t frames_for(std::uint32_t queues) noexcept {
   return queues * (2U * ring_frames + nts::burst_max + 2U * mempool_cache_frames);
 }
 
-// What rte_pktmbuf_pool_create does, with one flag more. Without hugepages DPDK keeps each element inside one
+void free_zone(rte_mempool_memhdr*, void* zone) { rte_memzone_free(static_cast<const rte_memzone*>(zone)); }
+
+// All elements side by side in one zone, at the zone's own IOVA. Returns how many, or a negative errno.
+int populate_in_one_piece(rte_mempool* pool) {
+  const std::size_t bytes =
+      std::size_t{pool->size} * (pool->header_size + pool->elt_size + pool->trailer_size);
+  const rte_memzone* zone = rte_memzone_reserve_aligned((std::string(pool->name) + "_frames").c_str(), bytes,
+                                                        SOCKET_ID_ANY, 0, RTE_MEMPOOL_ALIGN);
+  if (zone == nullptr) return -rte_errno;
+  void* owned = const_cast<rte_memzone*>(zone);  // free_zone gets it back
+  const int made = rte_mempool_populate_iova(pool, static_cast<char*>(zone->addr), zone->iova, zone->len,
+                                             free_zone, owned);
+  if (made <= 0) rte_memzone_free(zone);
+  return made == static_cast<int>(pool->size) ? made : made < 0 ? made : -ENOMEM;
+}
+
+// What rte_pktmbuf_pool_create does, but for one thing. Without hugepages DPDK keeps each element inside one
 // 4 KiB page, for devices that read physical memory; at one element a page all frames meet in the same cache
-// sets. No device of ours reads such memory, so there the elements may lie side by side.
+// sets. No device of ours reads such memory, so there the elements may lie side by side. The flag alone would
+// make rte_mempool_populate_default give them no valid IOVA, which a device that reads memory by virtual
+// addresses (virtio-user on vDPA) would take for one.
 rte_mempool* make_pool(const std::string& name, std::uint32_t frames) {
-  const unsigned flags = rte_eal_has_hugepages() != 0 ? 0 : RTE_MEMPOOL_F_NO_IOVA_CONTIG;
+  const bool has_hugepages = rte_eal_has_hugepages() != 0;
+  const unsigned flags = has_hugepages ? 0 : RTE_MEMPOOL_F_NO_IOVA_CONTIG;
   rte_mempool* pool =
       rte_mempool_create_empty(name.c_str(), frames, sizeof(rte_mbuf) + buffer_bytes, mempool_cache_frames,
                                sizeof(rte_pktmbuf_pool_private), SOCKET_ID_ANY, flags);
@@ -62,7 +83,9 @@ rte_mempool* make_pool(const std::string& name, std::uint32_t frames) {
   layout.mbuf_data_room_size = buffer_bytes;
   rte_pktmbuf_pool_init(pool, &layout);
   const int error = rte_mempool_set_ops_byname(pool, rte_mbuf_best_mempool_ops(), nullptr);
-  const int made = error != 0 ? error : rte_mempool_populate_default(pool);
+  const int made = error != 0      ? error
+                   : has_hugepages ? rte_mempool_populate_default(pool)
+                                   : populate_in_one_piece(pool);
   if (made < 0) {
     rte_mempool_free(pool);
     rte_errno = -made;

@@ -74,7 +74,10 @@ class Queue {
 
   [[nodiscard]] ReceivedChecksum received_checksum(const rte_mbuf* mbuf) const noexcept {
     const std::uint64_t flags = mbuf->ol_flags & RTE_MBUF_F_RX_L4_CKSUM_MASK;
-    if (flags == RTE_MBUF_F_RX_L4_CKSUM_GOOD) return ReceivedChecksum::good;
+    // NONE: the field is not filled in, but the device vouches for the octets.
+    if (flags == RTE_MBUF_F_RX_L4_CKSUM_GOOD || flags == RTE_MBUF_F_RX_L4_CKSUM_NONE) {
+      return ReceivedChecksum::good;
+    }
     if (flags == RTE_MBUF_F_RX_L4_CKSUM_BAD) return ReceivedChecksum::bad;
     return capabilities_.unfinished_checksums ? ReceivedChecksum::unknown_or_unfinished
                                               : ReceivedChecksum::unknown;

@@ -1,4 +1,4 @@
-// The pages: what the processes tell each other, one struct per file. Byte diagrams: README.md beside this.
+// The pages: what the processes tell each other, one struct per file.
 //
 // Each page has one writer; readers map it read-only and, being another uid, cannot do otherwise. A layout
 // never changes in place: a new one gets a new layout_version and a new file, swapped by rename. All fields
@@ -26,6 +26,12 @@ struct PageHeader {
   std::uint64_t bytes;  // of the whole page: sizeof the struct
 };
 static_assert(sizeof(PageHeader) == 24);
+static_assert(offsetof(PageHeader, layout_version) == 8 && offsetof(PageHeader, bytes) == 16);
+
+// A value of `bytes` octets behind the header, with its generation in front.
+constexpr std::size_t page_bytes(std::size_t value_bytes) {
+  return sizeof(PageHeader) + sizeof(std::uint64_t) + value_bytes;
+}
 
 inline constexpr std::uint64_t page_magic = 0x6b72616d6e6f6f6e;  // "noonmark" read as little-endian octets
 inline constexpr std::uint32_t page_layout_version = 1;
@@ -35,14 +41,15 @@ struct KeysPage {
   PageHeader header;
   Published<nts::KeyRing> ring;
 };
-static_assert(sizeof(KeysPage) == 24 + 8 + sizeof(nts::KeyRing));
+static_assert(offsetof(KeysPage, ring) == 24 && sizeof(KeysPage) == page_bytes(sizeof(nts::KeyRing)));
 
 // clock -> dataplane, admin, everybody.
 struct ClockPage {
   PageHeader header;
   Published<hwclock::ClockState> clock;
 };
-static_assert(sizeof(ClockPage) == 24 + 8 + sizeof(hwclock::ClockState));
+static_assert(offsetof(ClockPage, clock) == 24 &&
+              sizeof(ClockPage) == page_bytes(sizeof(hwclock::ClockState)));
 
 inline constexpr std::uint32_t addresses_max = 64;
 inline constexpr std::uint32_t devices_max = 8;
@@ -74,9 +81,9 @@ struct Settings {
   char devices[devices_max][device_name_bytes];  // "af_packet:eth0", "vdev:net_ring0,..." as in the config
   Address addresses[addresses_max];              // served; already resolved when the config says auto
 };
-static_assert(sizeof(Settings) == 3904 && offsetof(Settings, ntp_port) == 24 &&
-              offsetof(Settings, siv_tier) == 32 && offsetof(Settings, cores) == 64 &&
-              offsetof(Settings, devices) == 320 && offsetof(Settings, addresses) == 2368);
+static_assert(offsetof(Settings, ntp_port) == 24 && offsetof(Settings, siv_tier) == 32);
+static_assert(offsetof(Settings, cores) == 64 && offsetof(Settings, devices) == 320);
+static_assert(offsetof(Settings, addresses) == 2368 && sizeof(Settings) == 3904);
 
 // admin -> dataplane. Addresses, port and what is answered may change while the dataplane runs; devices,
 // cores, memory and tier are read once at its start.
@@ -84,7 +91,7 @@ struct SettingsPage {
   PageHeader header;
   Published<Settings> settings;
 };
-static_assert(sizeof(SettingsPage) == 24 + 8 + sizeof(Settings));
+static_assert(offsetof(SettingsPage, settings) == 24 && sizeof(SettingsPage) == page_bytes(sizeof(Settings)));
 
 // One worker's line. Only that worker writes it; counters only rise. Relaxed atomics: each is true by itself,
 // and the sums agree once the worker is idle.
@@ -102,7 +109,7 @@ struct alignas(64) CoreStats {
   std::atomic<std::uint64_t> frame[frame_verdict_count];
   std::atomic<std::uint64_t> verdict[nts::verdict_count];
 };
-static_assert(offsetof(CoreStats, frame) == 80 && sizeof(CoreStats) == 384);  // a whole number of cache lines
+static_assert(offsetof(CoreStats, frame) == 80 && sizeof(CoreStats) % 64 == 0);  // no line is shared by cores
 
 // dataplane -> keeper (acknowledgements), admin (everything).
 struct StatsPage {
@@ -118,7 +125,7 @@ struct StatsPage {
   char ports[devices_max][device_name_bytes];  // each port with its probed capabilities, for people
   CoreStats cores[cores_max];
 };
-static_assert(offsetof(StatsPage, tier_name) == 72 && offsetof(StatsPage, ports) == 168 &&
-              offsetof(StatsPage, cores) % 64 == 0);
+static_assert(offsetof(StatsPage, instance_id) == 24 && offsetof(StatsPage, tier_name) == 72);
+static_assert(offsetof(StatsPage, ports) == 168 && offsetof(StatsPage, cores) % 64 == 0);
 
 }  // namespace shm

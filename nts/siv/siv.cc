@@ -2,7 +2,7 @@
 
 #include <algorithm>
 #include <array>
-#include <cstring>
+#include <iterator>
 
 #include "nts/secret.h"
 
@@ -24,9 +24,9 @@ constexpr const Kernels* const tiers[] = {
     &portable_x4,
 };
 
-// A published answer. The key is 32 octets; sealed is tag | ciphertext.
+// A published answer, under a1_key. Sealed is tag | ciphertext.
 struct KnownAnswer {
-  std::span<const std::uint8_t> key, associated_data, nonce, plaintext, sealed;
+  std::span<const std::uint8_t> associated_data, nonce, plaintext, sealed;
 };
 
 // RFC 5297 appendix A.1 (deterministic: no nonce).
@@ -70,32 +70,38 @@ constexpr std::uint8_t answer_sealed[] = {
     0xf6, 0x4e, 0x7f, 0xfe, 0x7d, 0x99, 0x40, 0x80, 0x42, 0x90, 0x53, 0xac};
 
 constexpr KnownAnswer answers[] = {
-    {a1_key, a1_data, {}, a1_plaintext, a1_sealed},
-    {a1_key, a1_data, counted(nonce_bytes), {}, request_sealed},
-    {a1_key, counted(0), counted(nonce_bytes), counted(64), cookie_sealed},
-    {a1_key, counted(84), counted(nonce_bytes), counted(60), answer_sealed},
+    {a1_data, {}, a1_plaintext, a1_sealed},
+    {a1_data, counted(nonce_bytes), {}, request_sealed},
+    {counted(0), counted(nonce_bytes), counted(64), cookie_sealed},
+    {counted(84), counted(nonce_bytes), counted(60), answer_sealed},
 };
 
 constexpr std::size_t message_bytes_max = 80;
-constexpr std::uint32_t copies_max = 33;  // one more than two groups of the widest tier planned
+constexpr std::uint32_t messages_max = 33;  // one more than two groups of the widest tier planned
 
-// The same message `copies` times through one call. True when every copy gives the published answer, a
-// changed tag is refused and leaves no plaintext, and its neighbours do not notice.
-bool gives(const Kernels& tier, const KnownAnswer& answer, std::uint32_t copies) noexcept {
+// `count` messages through one call: message i is answers[(first + i * step) % size], so that a step of 0
+// puts one shape into all lanes and a step of 1 unlike ones side by side, for which a tier has other code.
+// True when each gives its published answer, a changed tag is refused and leaves no plaintext, and its
+// neighbours do not notice.
+bool gives(const Kernels& tier, std::uint32_t first, std::uint32_t step, std::uint32_t count) noexcept {
   KeyTable table;
   RingKeySchedule ring_key;
-  std::array<const std::uint8_t*, copies_max> keys;
-  std::array<const RingKeySchedule*, copies_max> ring_keys;
-  std::array<Job, copies_max> jobs;
-  std::array<std::array<std::uint8_t, message_bytes_max>, copies_max> sealed{};
-  std::array<std::array<std::uint8_t, message_bytes_max>, copies_max> plain{};
-  keys.fill(answer.key.data());
+  std::array<const std::uint8_t*, messages_max> keys;
+  std::array<const RingKeySchedule*, messages_max> ring_keys;
+  std::array<Job, messages_max> jobs;
+  std::array<std::array<std::uint8_t, message_bytes_max>, messages_max> sealed{};
+  std::array<std::array<std::uint8_t, message_bytes_max>, messages_max> plain{};
+  keys.fill(a1_key);
   ring_keys.fill(&ring_key);
-  tier.expand_keys(keys.data(), copies, &table);
-  tier.expand_ring_key(answer.key.data(), &ring_key);
+  tier.expand_keys(keys.data(), count, &table);
+  tier.expand_ring_key(a1_key, &ring_key);
 
+  const auto answer_of = [&](std::uint32_t i) -> const KnownAnswer& {
+    return answers[(first + i * step) % std::size(answers)];
+  };
   const auto fill_jobs = [&] {
-    for (std::uint32_t i = 0; i < copies; ++i) {
+    for (std::uint32_t i = 0; i < count; ++i) {
+      const KnownAnswer& answer = answer_of(i);
       jobs[i] = {.associated_data = answer.associated_data.data(),
                  .nonce = answer.nonce.data(),
                  .plaintext = plain[i].data(),
@@ -108,38 +114,40 @@ bool gives(const Kernels& tier, const KnownAnswer& answer, std::uint32_t copies)
   };
   bool good = true;
   const auto check_sealed = [&] {
-    for (std::uint32_t i = 0; i < copies; ++i) {
+    for (std::uint32_t i = 0; i < count; ++i) {
+      const KnownAnswer& answer = answer_of(i);
       good = good && std::equal(answer.sealed.begin(), answer.sealed.end(), sealed[i].begin());
       sealed[i].fill(0);
     }
   };
-  for (std::uint32_t i = 0; i < copies; ++i) {
-    std::copy(answer.plaintext.begin(), answer.plaintext.end(), plain[i].begin());
+  for (std::uint32_t i = 0; i < count; ++i) {
+    std::copy(answer_of(i).plaintext.begin(), answer_of(i).plaintext.end(), plain[i].begin());
   }
   fill_jobs();
-  tier.seal(&table, jobs.data(), copies);
+  tier.seal(&table, jobs.data(), count);
   check_sealed();
-  tier.seal_with_ring_key(&ring_key, jobs.data(), copies);
+  tier.seal_with_ring_key(&ring_key, jobs.data(), count);
   check_sealed();
 
-  const std::uint32_t forged = copies / 2;  // its tag is all zeros, which is never right
+  const std::uint32_t forged = count / 2;  // its tag is all zeros, which is never right
   const auto check_opened = [&] {
-    for (std::uint32_t i = 0; i < copies; ++i) {
+    for (std::uint32_t i = 0; i < count; ++i) {
+      const KnownAnswer& answer = answer_of(i);
       good = good && jobs[i].authentic == (i == forged ? 0U : 1U);
       for (std::size_t at = 0; at < answer.plaintext.size(); ++at) {
         good = good && plain[i][at] == (i == forged ? 0 : answer.plaintext[at]);
       }
     }
   };
-  for (std::uint32_t i = 0; i < copies; ++i) {
-    std::copy(answer.sealed.begin(), answer.sealed.end(), sealed[i].begin());
+  for (std::uint32_t i = 0; i < count; ++i) {
+    std::copy(answer_of(i).sealed.begin(), answer_of(i).sealed.end(), sealed[i].begin());
     if (i == forged) std::fill_n(sealed[i].begin(), tag_bytes, std::uint8_t{0});
   }
   fill_jobs();
-  tier.open(&table, jobs.data(), copies);
+  tier.open(&table, jobs.data(), count);
   check_opened();
   fill_jobs();
-  tier.open_with_ring_keys(ring_keys.data(), jobs.data(), copies);
+  tier.open_with_ring_keys(ring_keys.data(), jobs.data(), count);
   check_opened();
   return good;
 }
@@ -150,8 +158,10 @@ std::span<const Kernels* const> all_tiers() noexcept { return tiers; }
 
 bool gives_known_answers(const Kernels& tier) noexcept {
   bool good = true;
-  for (const KnownAnswer& answer : answers) {
-    for (std::uint32_t copies = 1; copies <= copies_max; ++copies) good = gives(tier, answer, copies) && good;
+  for (std::uint32_t first = 0; first < std::size(answers); ++first) {
+    for (std::uint32_t count = 1; count <= messages_max; ++count) {
+      for (const std::uint32_t step : {0U, 1U}) good = gives(tier, first, step, count) && good;
+    }
   }
   return good;
 }

@@ -18,7 +18,8 @@ inline constexpr uint32_t key_bytes = 32;  // AEAD_AES_SIV_CMAC_256
 [[nodiscard]] std::span<const Kernels* const> all_tiers() noexcept;
 
 // True when the tier gives the known answers on this machine: RFC 5297 A.1 and the three shapes of NTS (a
-// request's empty plaintext, a cookie, an answer), and refuses a zero tag, at every fill of its lanes.
+// request's empty plaintext, a cookie, an answer), and refuses a zero tag, at every fill of its lanes, with
+// one shape in all of them and with unlike ones side by side.
 [[nodiscard]] bool gives_known_answers(const Kernels& tier) noexcept;
 
 // The best tier that this CPU runs and that gives the known answers; with `forced` (a tier's name) that tier

@@ -277,8 +277,9 @@ TEST(Unwrap, A16_DropsIpv4SourcesNobodyMayAnswer) {
 }
 
 TEST(Unwrap, A16_KnowsTheBroadcastOfEveryPrefixLength) {
-  const auto takes = [](std::uint8_t prefix_bits, const tests::Ipv4& source) {
-    const std::array<shm::Address, 1> addresses = {tests::address_of(tests::Ipv4{10, 1, 2, 5}, prefix_bits)};
+  const auto takes = [](std::uint8_t prefix_bits, const tests::Ipv4& source,
+                        const tests::Ipv4& ours = {10, 1, 2, 5}) {
+    const std::array<shm::Address, 1> addresses = {tests::address_of(ours, prefix_bits)};
     Local local;
     local.addresses.assign(addresses);
     return local.addresses.may_answer_ipv4(source.data());
@@ -289,6 +290,7 @@ TEST(Unwrap, A16_KnowsTheBroadcastOfEveryPrefixLength) {
   EXPECT_FALSE(takes(30, {10, 1, 2, 7}));
   EXPECT_TRUE(takes(30, {10, 1, 2, 3}));
   EXPECT_TRUE(takes(31, {10, 1, 2, 4})) << "a /31 is two hosts (RFC 3021)";
+  EXPECT_TRUE(takes(31, {10, 1, 2, 5}, {10, 1, 2, 4})) << "and so it is from the lower one's side";
   EXPECT_TRUE(takes(32, {10, 1, 2, 7}));
 }
 

@@ -130,6 +130,12 @@ TEST_F(ServedClockTest, B10_AStateThatWasVoidIsNotBelievedWhenTheCountComesByAga
   expect_unsynchronised(clock_.reading(state.valid_until), dataplane::refid_holdover_over);
 }
 
+TEST_F(ServedClockTest, APageThatIsNotThereLeavesTheStateThatWas) {
+  publish(good_state());
+  clock_.refresh(nullptr);
+  EXPECT_EQ(clock_.reading(start_tsc).reference_id, 0x50505300U);
+}
+
 TEST_F(ServedClockTest, G15_AStateWithAnyFieldOutOfRangeIsRefusedAndTheLastGoodOneStays) {
   using State = hwclock::ClockState;
   const std::vector<std::pair<const char*, void (*)(State&)>> faults = {

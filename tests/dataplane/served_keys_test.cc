@@ -49,6 +49,14 @@ TEST_F(ServedKeysTest, G01_G04_ABrokenRingOrATornOneLeavesTheKeysThatWereThere) 
   EXPECT_TRUE(keys_.ring().can_serve());
 }
 
+TEST_F(ServedKeysTest, APageThatIsNotThereLeavesTheKeysThatWere) {
+  EXPECT_FALSE(keys_.refresh(nullptr));
+  page_->ring.publish(make_ring({RingEntry{7, KeyState::current}}, 1));
+  ASSERT_TRUE(keys_.refresh(page_.get()));
+  EXPECT_FALSE(keys_.refresh(nullptr));
+  EXPECT_TRUE(keys_.ring().can_serve());
+}
+
 TEST_F(ServedKeysTest, NoCopyOfTheRingStaysBehindInTheObject) {
   page_->ring.publish(make_ring({RingEntry{7, KeyState::current}}, 1));
   ASSERT_TRUE(keys_.refresh(page_.get()));

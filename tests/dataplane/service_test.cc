@@ -110,4 +110,14 @@ TEST(Service, G04_AWriteInProgressLeavesWhatWasServedBeforeAndIsTakenOnceItIsDon
   EXPECT_EQ(service.local().ntp_port, 4123);
 }
 
+TEST(Service, APageThatIsNotThereLeavesWhatWasServedBefore) {
+  const auto page = std::make_unique<shm::SettingsPage>();
+  Service service;
+  EXPECT_FALSE(service.refresh(nullptr));
+  page->settings.publish(good_settings());
+  ASSERT_TRUE(service.refresh(page.get()));
+  EXPECT_FALSE(service.refresh(nullptr));
+  EXPECT_TRUE(service.local().addresses.serves_ipv4(tests::server_ipv4.data()));
+}
+
 }  // namespace

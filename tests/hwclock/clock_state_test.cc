@@ -39,6 +39,11 @@ TEST(ClockState, IsValidOnlyWithEveryFieldInRange) {
   EXPECT_TRUE(broken([](ClockState& s) { s.stratum = 16; }));
   EXPECT_TRUE(broken([](ClockState& s) { s.stratum = 0; }));
   EXPECT_TRUE(broken([](ClockState& s) { s.precision = 7; }));
+  EXPECT_FALSE(broken([](ClockState& s) { s.precision = 6; }));
+  EXPECT_FALSE(broken([](ClockState& s) { s.precision = -63; }));
+  EXPECT_TRUE(broken([](ClockState& s) { s.precision = -64; }));
+  EXPECT_TRUE(broken([](ClockState& s) { s.root_delay_ns = std::uint64_t{1} << 63; })) << "no int64 holds it";
+  EXPECT_FALSE(broken([](ClockState& s) { s.root_delay_ns = INT64_MAX; }));
   EXPECT_TRUE(broken([](ClockState& s) { s.state = static_cast<hwclock::State>(7); }));
   EXPECT_TRUE(broken([](ClockState& s) { s.source = static_cast<hwclock::Source>(99); }));
   EXPECT_TRUE(broken([](ClockState& s) { s.source_name[31] = 'x'; }));

@@ -160,6 +160,52 @@ TEST(Tiers, K08_AllAgreeOctetForOctetAtEveryFillWithMixedKeysAndLengths) {
   }
 }
 
+// Messages in a group of lanes either share all three lengths or do not, and a tier has code for each case.
+// Here every group has one shape, and then all but one message of the call; in turn each length is the odd
+// one.
+TEST(Tiers, K08_AllAgreeOnGroupsOfOneShapeAndOnThoseWithOneOddMessage) {
+  std::mt19937 random(65);
+  const auto octets = [&](std::size_t bytes) {
+    Octets out(bytes + 1);  // so that zero octets have an address
+    for (std::uint8_t& octet : out) octet = static_cast<std::uint8_t>(random());
+    out.resize(bytes);
+    return out;
+  };
+  const std::vector<const Kernels*> tiers = runnable();
+  constexpr std::array<std::size_t, 12> data_lengths = {0, 1, 15, 16, 17, 31, 32, 33, 48, 84, 188, 292};
+  // nettle knows no empty one
+  constexpr std::array<std::size_t, 7> nonce_lengths = {16, 1, 16, 12, 16, 17, 32};
+  enum Odd { none, data, nonce, plaintext, kinds };
+  std::uint32_t tried = 0;
+  for (std::size_t bytes = 0; bytes <= 100; ++bytes) {
+    for (const std::size_t data_bytes : data_lengths) {
+      const std::size_t nonce_bytes = nonce_lengths[tried++ % nonce_lengths.size()];
+      const auto fill = static_cast<std::uint32_t>(1 + random() % nts::siv::key_table_keys_max);
+      const auto odd = static_cast<Odd>(random() % kinds);
+      std::vector<Message> messages(fill);
+      const auto odd_one = static_cast<std::uint32_t>(random() % fill);
+      for (std::uint32_t i = 0; i < fill; ++i) {
+        const auto length = [&](Odd which, std::size_t usual) {
+          return odd == which && i == odd_one ? 1 + random() % 70 : usual;
+        };
+        messages[i] = {octets(32),
+                       octets(length(data, data_bytes)),
+                       octets(length(nonce, nonce_bytes)),
+                       octets(length(plaintext, bytes)),
+                       {}};
+        messages[i].sealed.resize(messages[i].plaintext.size() + 16);
+      }
+      const auto forged_every = static_cast<std::uint32_t>(2 + random() % 5);
+      const std::vector<Octets> expected = everything(*tiers[0], messages, forged_every);
+      for (std::size_t i = 1; i < tiers.size(); ++i) {
+        ASSERT_EQ(everything(*tiers[i], messages, forged_every), expected)
+            << tiers[i]->name << ": " << fill << " of " << data_bytes << ", " << nonce_bytes << ", " << bytes
+            << " octets; odd " << odd;
+      }
+    }
+  }
+}
+
 class FixedRandom : public nts::RandomSource {
  public:
   void fill(std::span<std::uint8_t> bytes) noexcept override {

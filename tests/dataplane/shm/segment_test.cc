@@ -4,7 +4,9 @@
 #include <fcntl.h>
 #include <functional>
 #include <gtest/gtest.h>
+#include <linux/magic.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -199,6 +201,18 @@ TEST_F(SegmentTest, TheKeysPageIsReadableByItsGroupOnly) {
   EXPECT_NO_THROW((void)Segment<KeysPage>::attach(directory_, ::geteuid()));
 }
 
+TEST_F(SegmentTest, OnlyTheKeysPageIsGivenToTheReadersGroup) {
+  if (::geteuid() != 0) GTEST_SKIP() << "needs root to give a file to another group";
+  constexpr gid_t readers = 62199;
+  const auto keys = Segment<KeysPage>::open_writable(directory_, readers);
+  const auto clock = Segment<ClockPage>::open_writable(directory_, readers);
+  struct stat status {};
+  ASSERT_EQ(::stat(shm::page_path(directory_, shm::PageKind::keys).c_str(), &status), 0);
+  EXPECT_EQ(status.st_gid, readers);
+  ASSERT_EQ(::stat(clock_path().c_str(), &status), 0);
+  EXPECT_EQ(status.st_gid, ::getegid());
+}
+
 TEST_F(SegmentTest, G06_NoOtherUidCanOpenAPageForWritingOrCutIt) {
   if (::geteuid() != 0) GTEST_SKIP() << "needs root to become another uid";
   auto writer = Segment<ClockPage>::open_writable(directory_, ::getegid());
@@ -215,7 +229,30 @@ TEST_F(SegmentTest, G06_NoOtherUidCanOpenAPageForWritingOrCutIt) {
   EXPECT_EQ(status, 0);
 }
 
+// A page that comes and goes for years must not use up the process's descriptors.
+TEST_F(SegmentTest, LeavesNoDescriptorOpenButTheLivingWritersLock) {
+  const auto open_descriptors = [] {
+    return std::distance(fs::directory_iterator("/proc/self/fd"), fs::directory_iterator());
+  };
+  const auto before = open_descriptors();
+  {
+    auto writer = Segment<ClockPage>::open_writable(directory_, ::getegid());
+    auto reader = Segment<ClockPage>::attach(directory_, ::geteuid());
+    auto moved = std::move(writer);
+    EXPECT_EQ(open_descriptors(), before + 1);
+    EXPECT_THROW((void)Segment<ClockPage>::open_writable(directory_, ::getegid()), SegmentError);
+    EXPECT_THROW((void)Segment<ClockPage>::attach(directory_, ::geteuid() + 1), SegmentError);
+    EXPECT_EQ(open_descriptors(), before + 1);
+  }
+  EXPECT_EQ(open_descriptors(), before);
+}
+
 TEST_F(SegmentTest, ADirectoryThatIsNotTmpfsIsRefused) {
+  EXPECT_NO_THROW(shm::require_tmpfs(directory_));
+  EXPECT_THROW(shm::require_tmpfs("/proc"), SegmentError);
+  EXPECT_THROW(shm::require_tmpfs(directory_ / "missing"), SegmentError);
+
+  // Not only the question is right, the writer asks it.
   char name[] = "/var/tmp/noonmark-segment-XXXXXX";
   ASSERT_NE(::mkdtemp(name), nullptr);
   struct Cleanup {
@@ -223,11 +260,9 @@ TEST_F(SegmentTest, ADirectoryThatIsNotTmpfsIsRefused) {
     ~Cleanup() { fs::remove_all(path); }
   } cleanup{name};
   fs::create_directory(cleanup.path / "clock");
-  try {
-    shm::require_tmpfs(cleanup.path);
-    GTEST_SKIP() << "/var/tmp is a tmpfs here";
-  } catch (const SegmentError&) {
-  }
+  struct statfs status {};
+  ASSERT_EQ(::statfs(name, &status), 0);
+  if (status.f_type == TMPFS_MAGIC) GTEST_SKIP() << "/var/tmp is a tmpfs here";
   EXPECT_THROW((void)Segment<ClockPage>::open_writable(cleanup.path, ::getegid()), SegmentError);
 }
 
