@@ -40,6 +40,7 @@ constexpr std::chrono::milliseconds roles_patience{200};
 constexpr std::chrono::milliseconds rotation_patience = rotate_reply_max + std::chrono::milliseconds(500);
 // Addresses come and go in groups: an interface going down takes all of its own along.
 constexpr std::chrono::milliseconds address_debounce{100};
+constexpr std::chrono::milliseconds trouble_pause{1000};  // before the addresses are asked for again
 constexpr std::chrono::milliseconds accept_pause{50};  // after an error such as EMFILE: others need the CPU
 // A stranger's place stays taken this long after each answer, so that all strangers together ask the other
 // roles at most (clients_max - places_for_operators) / stranger_pause times a second, some 560.
@@ -153,7 +154,12 @@ class Admin {
   asio::awaitable<void> follow_addresses() {
     Waiter waiter(io_.get_executor(), watch_->fd());
     asio::steady_timer pause(io_);
-    while (co_await waiter.readable()) {
+    bool is_in_trouble = false;
+    for (;;) {
+      // Without trouble only the kernel's word matters; with it the next try may just work.
+      const bool has_word = is_in_trouble ? co_await waiter.readable_by(deadline_in(trouble_pause))
+                                          : co_await waiter.readable();
+      if (!has_word && !is_in_trouble) co_return;
       error_code error;
       pause.expires_after(address_debounce);
       co_await pause.async_wait(no_throw(error));
@@ -161,9 +167,11 @@ class Admin {
       watch_->take();
       try {
         publish_settings();
+        is_in_trouble = false;
       } catch (const InterfaceError& trouble) {
         trouble_log_.log(Severity::error,
                          std::string(trouble.what()) + "; going on with the addresses known");
+        is_in_trouble = true;
       }
     }
   }

@@ -68,14 +68,16 @@ std::string in_json(const json& value) {
   return value.dump(2, ' ', true, json::error_handler_t::replace) + "\n";
 }
 
-// Asks, and prints the answer as `to_text` makes it or raw.
+bool is_yes(const json&) { return true; }
+
+// Asks, and prints the answer as `to_text` makes it or raw. The exit code is what `verdict` makes of it.
 template <class ToText>
-int ask(const Options& options, const char* command, ToText to_text) {
+int ask(const Options& options, const char* command, ToText to_text, bool (*verdict)(const json&) = is_yes) {
   const AdminAnswer answer = ask_admin(from_root(options.pages), command);
   switch (answer.kind) {
     case AdminAnswer::Kind::result:
       std::cout << (options.is_json ? in_json(answer.result) : to_text(answer.result)) << std::flush;
-      return good;
+      return verdict(answer.result) ? good : answer_is_no;
     case AdminAnswer::Kind::refused:
       return fail(answer_is_no, answer.error);
     case AdminAnswer::Kind::not_allowed:
@@ -121,6 +123,7 @@ int run(const Options& options) {
   launcher.bin_dir = options.bin_dir ? from_root(*options.bin_dir)
                                      : std::filesystem::read_symlink("/proc/self/exe").parent_path();
   if (options.ready_file) launcher.ready_file = from_root(*options.ready_file);
+  launcher.is_json = options.is_json;
   return run_launcher(launcher);
 }
 
@@ -205,17 +208,19 @@ int dispatch(int argc, char** argv) {
       ->type_name("DIR");
   command->add_option("--bin-dir", options.bin_dir, "where the other two programs are")->type_name("DIR");
   command->add_option("--ready-file", options.ready_file, "made once every role serves")->type_name("FILE");
+  add_json(command, options);
   command->callback([&] { work = [&] { return run(options); }; });
 
   command = add_command(app, "status", "whether it serves, and whether the time is right",
                         "The first line is the answer: serving or not, synchronised or not.\n"
+                        "The exit code is 1 when it does not serve.\n"
                         "Then the dataplane, the clock, the keys and NTS-KE, a few lines each.\n"
                         "Examples:\n"
                         "  noonmark status\n"
                         "  noonmark status --json");
   add_pages(command, options);
   add_json(command, options);
-  command->callback([&] { work = [&] { return ask(options, "status", status_text); }; });
+  command->callback([&] { work = [&] { return ask(options, "status", status_text, is_serving); }; });
 
   command = add_command(app, "counters", "what became of every packet",
                         "Each packet that came in is counted once under what became of it, so that\n"

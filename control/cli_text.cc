@@ -191,10 +191,11 @@ std::string ago(std::int64_t then_s, std::int64_t now_s) {
 
 }  // namespace
 
+bool is_serving(const json& status) { return is_true(at(status, {"dataplane", "running"})); }
+
 std::string status_text(const json& status) {
-  const bool is_serving = is_true(at(status, {"dataplane", "running"}));
   std::string report = "Noonmark " + text(at(status, {"version"})) +
-                       (is_serving ? ": serving, " : ": NOT serving (no dataplane), ") +
+                       (is_serving(status) ? ": serving, " : ": NOT serving (no dataplane), ") +
                        clock_in_brackets(at(status, {"clock"})) + "\n";
   report += line("server", text(at(status, {"server"})));
   report += line("addresses",

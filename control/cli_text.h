@@ -11,6 +11,8 @@
 namespace control {
 
 [[nodiscard]] std::string status_text(const nlohmann::json& status);
+// What its first line says: a dataplane runs. False when the report does not say.
+[[nodiscard]] bool is_serving(const nlohmann::json& status);
 [[nodiscard]] std::string counters_text(const nlohmann::json& counters);
 [[nodiscard]] std::string keys_text(const nlohmann::json& keys, std::int64_t now_unix_s);
 [[nodiscard]] std::string rotate_text(const nlohmann::json& rotate);

@@ -72,6 +72,10 @@ class KeServer {
         deadline_(config.nts_ke.deadline_ms) {
     load_certificate();
     for (const std::string& address : config.nts_ke.listen) listen(address);
+    if (acceptors_.empty()) {
+      throw ConfigError(
+          "no address to listen on: this machine has no IPv6, and [nts_ke] listen names nothing else");
+    }
   }
 
   void start() {
@@ -167,6 +171,16 @@ class KeServer {
 
   // One connection, whatever becomes of it, gives its place back.
   asio::awaitable<void> hold_place(tcp::socket socket, KeLimits::Source source, bool is_ipv6) {
+    try {
+      co_await serve(std::move(socket), is_ipv6);
+    } catch (const std::exception& fault) {  // no memory, no descriptor: this client's loss, not the worker's
+      ++counters_.disconnected;
+      internal_log_.log(Severity::error, std::string("a connection was given up: ") + fault.what());
+    }
+    limits_.leave(source);
+  }
+
+  asio::awaitable<void> serve(tcp::socket socket, bool is_ipv6) {
     const SharedContext context = context_;  // a reload leaves running conversations alone
     KeSession session(*context, policies_[is_ipv6 ? 1 : 0]);
     asio::steady_timer deadline(io_, deadline_);
@@ -180,7 +194,6 @@ class KeServer {
       socket.shutdown(tcp::socket::shutdown_send, ignored);
     }
     count(session);
-    limits_.leave(source);
   }
 
   asio::awaitable<void> converse(tcp::socket& socket, KeSession& session) {

@@ -7,7 +7,9 @@
 #include <csignal>
 #include <cstring>
 #include <fstream>
+#include <iostream>
 #include <memory>
+#include <nlohmann/json.hpp>
 #include <poll.h>
 #include <span>
 #include <stdexcept>
@@ -188,8 +190,8 @@ std::vector<ChildSpec> specs_of(const Config& config, const LauncherOptions& opt
 class Launcher {
  public:
   Launcher(const std::vector<ChildSpec>& specs, const fs::path& directory, int family_lock,
-           const ReadyFile& ready_file)
-      : ready_file_(ready_file) {
+           const ReadyFile& ready_file, bool is_json)
+      : ready_file_(ready_file), is_json_(is_json) {
     for (const ChildSpec& spec : specs) {
       children_.push_back(std::make_unique<Supervised>(spec, directory, family_lock));
     }
@@ -202,6 +204,7 @@ class Launcher {
       wait();
       if (const bool one_has_ended = reap(); one_has_ended && !has_been_ready_ && !stop_signal_) {
         stop();
+        tell({{"event", "stopped"}, {"exit_code", 1}});
         return 1;
       }
       if (!has_been_ready_) go_on_with_start();
@@ -209,10 +212,16 @@ class Launcher {
     log(Severity::info, std::string("stopping on ") + ::strsignal(stop_signal_));
     notify_stopping();
     stop();
+    tell({{"event", "stopped"}, {"exit_code", 0}});
     return 0;
   }
 
  private:
+  // For programs that watch us. Whoever stops reading loses only this: SIGPIPE is ignored.
+  void tell(const nlohmann::ordered_json& event) const {
+    if (is_json_) std::cout << event.dump() << std::endl;
+  }
+
   // Until something happens, or it is time for one of the children.
   void wait(std::optional<Clock::time_point> until = {}) {
     for (const auto& child : children_) {
@@ -248,6 +257,7 @@ class Launcher {
       const std::optional<std::string> account = child->reap(Clock::now());
       if (!account) continue;
       one_has_ended = true;
+      tell({{"event", "ended"}, {"process", child->name()}, {"how", *account}});
       if (is_stopping_) continue;
       if (!has_been_ready_) {
         log(Severity::error, *account + " before all were ready; stopping the others");
@@ -273,6 +283,7 @@ class Launcher {
     has_been_ready_ = true;
     ready_file_.write();
     notify_ready();
+    tell({{"event", "ready"}});
     log(Severity::info, "all roles serve");
   }
 
@@ -300,6 +311,7 @@ class Launcher {
 
   Signals signals_;
   const ReadyFile& ready_file_;
+  const bool is_json_;
   std::vector<std::unique_ptr<Supervised>> children_;
   bool has_been_ready_ = false;
   bool is_stopping_ = false;
@@ -329,7 +341,9 @@ int run_launcher(const LauncherOptions& options) {
 
   const DirectoryLocks locks = lock_directories(config.paths.pages, orphans_patience);
   const ReadyFile ready_file(options.ready_file);
-  return Launcher(specs, launcher_directory(config.paths.pages), locks.family.get(), ready_file).run();
+  return Launcher(specs, launcher_directory(config.paths.pages), locks.family.get(), ready_file,
+                  options.is_json)
+      .run();
 }
 
 }  // namespace control

@@ -18,6 +18,10 @@ struct LauncherOptions {
   std::optional<std::filesystem::path> pages;       // instead of [paths] pages
   std::filesystem::path bin_dir;                    // holds noonmark-control and noonmark-dataplane
   std::optional<std::filesystem::path> ready_file;  // made when every role serves, removed at the end
+  // Events on stdout, one JSON object a line: {"event": "ready"}, {"event": "ended", "process": name, "how":
+  // text},
+  // {"event": "stopped", "exit_code": n}. The log goes on on stderr.
+  bool is_json = false;
 };
 
 // Runs until SIGTERM or SIGINT, then stops every role. Returns 0 after that, 1 when a role ends before all

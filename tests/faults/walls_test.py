@@ -3,14 +3,18 @@
 TESTS.md G06, G07, T12: each page is tried as each other uid, from outside, by a process of that uid.
 """
 
+import json
 import os
 import re
+import signal
 import subprocess
 import sys
+import time
 
 import pytest
 
-from lab import network
+from lab import network, processes
+from lab.commands import LabError
 from lab_server import running
 from role_processes import DATAPLANE, UIDS, status_of
 
@@ -138,6 +142,42 @@ def test_F11_rotation_is_for_root_and_admin(lab):
         looked = lab.run_in_server("setpriv", f"--reuid={UIDS[role]}", f"--regid={UIDS[role]}", "--clear-groups", "--",
                                    lab.binary("noonmark"), "status", "--pages", lab.pages, check=False)
         assert looked.returncode == 0, looked.stderr
+
+
+def test_run_in_json_tells_events_and_status_says_no_when_nothing_serves():
+    """A lab of its own: its dataplane is stopped for good by stopping the launcher that would start it again."""
+    with running("walls-json") as lab:
+        lab.stop()
+        events = lab.state / "events"
+        ready = lab.state / "ready"
+        process = lab.start_inside_server("sh", "-c", 'exec "$@" 2>/dev/null', "sh", lab.binary("noonmark"), "run",
+                                          *lab.config_arguments(), "--pages", lab.pages, "--bin-dir",
+                                          lab.state / "bin", "--ready-file", ready, "--json", log=events)
+        assert wait_until(ready.exists)
+        dataplane = int(status_of(lab, UIDS["dataplane"])[0]["Pid"])
+        os.kill(process.pid, signal.SIGSTOP)
+        os.kill(dataplane, signal.SIGKILL)
+        assert wait_until(lambda: not status_of(lab, UIDS["dataplane"]))
+        said = lab.run_in_server(lab.binary("noonmark"), "status", "--pages", lab.pages, check=False)
+        assert said.returncode == 1 and "NOT serving" in said.stdout
+        os.kill(process.pid, signal.SIGCONT)
+        assert wait_until(lambda: lab.ask("status")["dataplane"]["running"])
+        assert processes.stop(process) == 0
+        told = [json.loads(line) for line in events.read_text().splitlines()]
+        assert told[0] == {"event": "ready"} and told[-1] == {"event": "stopped", "exit_code": 0}
+        assert told[1]["event"] == "ended" and told[1]["process"] == "dataplane" and "SIGKILL" in told[1]["how"]
+
+
+def wait_until(condition, seconds=20):
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        try:
+            if condition():
+                return True
+        except LabError:
+            pass
+        time.sleep(0.05)
+    return False
 
 
 def test_F13_no_secret_is_in_the_log(lab):
