@@ -156,10 +156,10 @@ def main(arguments):
     options = read_options(arguments)
     if options.check_options:
         return 0
-    (OUT / "ready").unlink(missing_ok=True)
     handle_stop_signals(stop_early)
     lab = Lab("quickstart", "noonmark", "noonmark-client")
     try:
+        (OUT / "ready").unlink(missing_ok=True)
         clean_leftovers()
         with lab:
             try:
@@ -170,6 +170,10 @@ def main(arguments):
                 handle_stop_signals(signal.SIG_IGN)  # only cleaning up is left, and it is to be whole
     except LabError as wrong:
         print(f"quickstart failed: {wrong}", file=sys.stderr)
+        return 1
+    except OSError as wrong:
+        print(f"quickstart failed: {wrong.filename or 'its output'}: {wrong.strerror}; see that it may be written and "
+              "that there is room", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("quickstart was interrupted; everything it made is removed.", file=sys.stderr)

@@ -175,6 +175,17 @@ def test_F02_a_configuration_that_is_wrong_is_told_by_line(tmp_path):
     assert remains() == []
 
 
+@pytest.mark.parametrize("place", ["/var/lib", "/etc", str(ROOT / "build")])
+def test_a_place_that_may_not_be_written_is_told_in_one_sentence(place):
+    """In a mount namespace of its own, where that place is read-only."""
+    done = subprocess.run(["unshare", "--mount", "bash", "-euc",
+                           f'mount --bind "{place}" "{place}"; mount -o remount,bind,ro "{place}"; exec "{SCRIPT}"'],
+                          stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, timeout=ONCE_SECONDS)
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1 and place in done.stderr, done.stderr
+    assert remains() == []
+
+
 def test_help_says_what_there_is():
     code, out, _ = run_once("--help")
     assert code == 0
