@@ -86,10 +86,14 @@ class KeServer {
 
   void load_certificate() {
     const auto& files = config_.nts_ke;
+    const std::filesystem::path* looked_at = &files.private_key;
     try {
       require_secret_file(files.private_key, ::geteuid(), ::getegid());
+      looked_at = &files.certificate;
+      // Before OpenSSL, which waits for ever on a FIFO and cannot say why a file does not open.
+      static_cast<void>(read_checked_file(files.certificate, certificate_bytes_max));
     } catch (const FileError& error) {
-      throw FileError(files.private_key.string() + ": " + error.what());
+      throw FileError(looked_at->string() + ": " + error.what());
     }
     auto context =
         std::make_shared<const TlsContext>(TlsContext::for_server(files.certificate, files.private_key));
@@ -150,7 +154,10 @@ class KeServer {
       }
       ++counters_.accepted;
       const tcp::endpoint peer = socket.remote_endpoint(error);
-      if (error) continue;  // gone already
+      if (error) {  // gone already
+        ++counters_.disconnected;
+        continue;
+      }
       const KeLimits::Source source = peer.address().is_v4()
                                           ? KeLimits::source_of_ipv4(peer.address().to_v4().to_bytes())
                                           : KeLimits::source_of_ipv6(peer.address().to_v6().to_bytes());
@@ -164,6 +171,15 @@ class KeServer {
 
   // One connection, whatever becomes of it, gives its place back.
   asio::awaitable<void> hold_place(tcp::socket socket, KeLimits::Source source, bool is_ipv6) {
+    struct Place {
+      Place(KeLimits& limits, const KeLimits::Source& source) : limits_(limits), source_(source) {}
+      Place(const Place&) = delete;
+      Place& operator=(const Place&) = delete;
+      ~Place() { limits_.leave(source_); }
+      KeLimits& limits_;
+      const KeLimits::Source& source_;
+    };
+    const Place place(limits_, source);
     const SharedContext context = context_;  // a reload leaves running conversations alone
     KeSession session(*context, policies_[is_ipv6 ? 1 : 0]);
     asio::steady_timer deadline(io_, deadline_);
@@ -177,7 +193,6 @@ class KeServer {
       socket.shutdown(tcp::socket::shutdown_send, ignored);
     }
     count(session);
-    limits_.leave(source);
   }
 
   asio::awaitable<void> converse(tcp::socket& socket, KeSession& session) {
