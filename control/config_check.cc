@@ -17,7 +17,6 @@ namespace {
 
 using nlohmann::json;
 
-constexpr std::size_t certificate_bytes_max = 1 << 20;
 constexpr std::int64_t day_s = 86400;
 constexpr std::int64_t expiry_warning_s = 14 * day_s;
 

@@ -2,12 +2,16 @@
 // so that nothing can be swapped between the look and the read.
 #pragma once
 
+#include <cstddef>
 #include <filesystem>
 #include <stdexcept>
 #include <string>
 #include <sys/types.h>
 
 namespace control {
+
+// Of a certificate chain in PEM: a hundred times what real authorities give.
+inline constexpr std::size_t certificate_bytes_max = 1 << 20;
 
 // what() is "what is wrong; what to do", without the file's name: the caller puts it in front.
 class FileError : public std::runtime_error {

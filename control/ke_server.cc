@@ -90,10 +90,14 @@ class KeServer {
 
   void load_certificate() {
     const auto& files = config_.nts_ke;
+    const std::filesystem::path* looked_at = &files.private_key;
     try {
       require_secret_file(files.private_key, ::geteuid(), ::getegid());
+      looked_at = &files.certificate;
+      // Before OpenSSL, which waits for ever on a FIFO and cannot say why a file does not open.
+      static_cast<void>(read_checked_file(files.certificate, certificate_bytes_max));
     } catch (const FileError& error) {
-      throw FileError(files.private_key.string() + ": " + error.what());
+      throw FileError(looked_at->string() + ": " + error.what());
     }
     auto context =
         std::make_shared<const TlsContext>(TlsContext::for_server(files.certificate, files.private_key));

@@ -11,7 +11,6 @@
 #include <ctime>
 #include <exception>
 #include <memory>
-#include <net/if.h>
 #include <optional>
 #include <rte_cycles.h>
 #include <rte_launch.h>
@@ -27,6 +26,7 @@
 #include "dataplane/options.h"
 #include "dataplane/page_watch.h"
 #include "dataplane/port/kernel_guard.h"
+#include "dataplane/port/kernel_interface.h"
 #include "dataplane/port/port.h"
 #include "dataplane/service.h"
 #include "dataplane/shm/segment.h"
@@ -40,6 +40,7 @@ using std::chrono::milliseconds;
 
 constexpr milliseconds look_interval{100};
 constexpr milliseconds guard_retry_interval{1000};
+constexpr milliseconds interface_look_interval{1000};
 
 void say(const std::string& sentence) { std::fprintf(stderr, "noonmark-dataplane: %s\n", sentence.c_str()); }
 
@@ -135,13 +136,27 @@ std::vector<Queue> queues_of_worker(const Ports& ports, std::uint16_t worker) {
   return queues;
 }
 
-std::unique_ptr<KernelGuard> make_guard(const Ports& ports) {
-  std::vector<unsigned> interfaces;
+// Those of the ports that share theirs with the kernel.
+std::vector<KernelInterface> kernel_interfaces(const Ports& ports) {
+  std::vector<KernelInterface> interfaces;
   for (const auto& port : ports) {
-    if (port->guarded_interface().empty()) continue;
-    interfaces.push_back(if_nametoindex(port->guarded_interface().c_str()));
+    if (!port->guarded_interface().empty()) interfaces.emplace_back(port->guarded_interface(), port->mac());
   }
-  return interfaces.empty() ? nullptr : std::make_unique<KernelGuard>(std::move(interfaces));
+  return interfaces;
+}
+
+std::unique_ptr<KernelGuard> make_guard(const std::vector<KernelInterface>& interfaces) {
+  std::vector<unsigned> indexes;
+  for (const KernelInterface& interface : interfaces) indexes.push_back(interface.index());
+  return indexes.empty() ? nullptr : std::make_unique<KernelGuard>(std::move(indexes));
+}
+
+void require_unchanged(const std::vector<KernelInterface>& interfaces) {
+  for (const KernelInterface& interface : interfaces) {
+    if (const std::string fault = interface.fault(); !fault.empty()) {
+      throw PortError(fault + "; ending, so that the next start opens it as it is");
+    }
+  }
 }
 
 std::vector<std::string> follow(KernelGuard& guard, const shm::Settings& settings) {
@@ -243,14 +258,17 @@ bool needs_restart(const shm::Settings& running, const shm::Settings& wanted) {
          std::memcmp(running.devices, wanted.devices, sizeof wanted.devices[0] * wanted.device_count) != 0;
 }
 
-// The main thread's days: until a signal comes.
+// The main thread's days: until a signal comes. Throws PortError when an interface is no longer the one that
+// was opened.
 void watch_over(PageWatch& watch, StopSignals& signals, const shm::Settings& started, KernelGuard* guard,
+                const std::vector<KernelInterface>& interfaces,
                 const std::vector<std::unique_ptr<Worker>>& workers, const shm::StatsPage& stats) {
   Watchdog watchdog;
   shm::Settings settings = started;
   bool has_told_restart = false;
   bool guard_is_incomplete = false;
   Clock::time_point guarded = Clock::now();
+  Clock::time_point interfaces_seen = Clock::now();
   while (!signals.wait(look_interval)) {
     if (watch.look()) say("a page was attached");
     const PageSet* current = watch.current().load();
@@ -277,6 +295,10 @@ void watch_over(PageWatch& watch, StopSignals& signals, const shm::Settings& sta
       guard_is_incomplete = !failures.empty();
       guarded = Clock::now();
     }
+    if (Clock::now() - interfaces_seen >= interface_look_interval) {
+      require_unchanged(interfaces);
+      interfaces_seen = Clock::now();
+    }
     watchdog.look(stats, workers.size());
   }
 }
@@ -298,7 +320,8 @@ void serve(const Options& options) {
   forbid_dumps();
   const BufferPool buffers("frames", queues);
   const Ports ports = open_ports(*settings, buffers);
-  const std::unique_ptr<KernelGuard> guard = make_guard(ports);
+  const std::vector<KernelInterface> interfaces = kernel_interfaces(ports);
+  const std::unique_ptr<KernelGuard> guard = make_guard(interfaces);
   // At start an address that is taken is the operator's to solve: two servers on one port help nobody.
   if (guard) {
     if (const std::vector<std::string> failures = follow(*guard, *settings); !failures.empty()) {
@@ -322,7 +345,7 @@ void serve(const Options& options) {
     for (const auto& port : ports) say("serving on " + port->description());
     say(std::string("crypto ") + tier.name + ", cores " + std::to_string(settings->core_count));
     for (const std::string& trouble : watch.troubles()) say(trouble + "; serving without it until then");
-    watch_over(watch, signals, *settings, guard.get(), workers, *stats);
+    watch_over(watch, signals, *settings, guard.get(), interfaces, workers, *stats);
     sd_notify(0, "STOPPING=1");
   }
   stats->serving.store(0);

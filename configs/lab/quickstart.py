@@ -19,6 +19,7 @@ from lab.lab import ROOT, Lab, clean_leftovers
 OUT = ROOT / "build" / "quickstart"
 BASE = ROOT / "configs" / "quickstart.toml"
 READ_BY_ALL_BYTES_MAX = 1024 * 1024
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)  # Ctrl-C, an operator, a closed terminal
 
 
 def port_number(text):
@@ -126,8 +127,7 @@ def once(lab, options):
 def serve(lab, options):
     ports = start(lab, options)
     stopped = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stopped.set())
+    handle_stop_signals(lambda *_: stopped.set())
     print(table.how_to_point_a_client(lab, ports, OUT / "ca.pem"), flush=True)
     ready = OUT / "ready"
     ready.write_text(f"{os.getpid()}\n", encoding="utf-8")
@@ -140,7 +140,15 @@ def serve(lab, options):
     print("\nStopping, and cleaning up.", flush=True)
 
 
+def handle_stop_signals(handler):
+    for number in STOP_SIGNALS:
+        if number == signal.SIGHUP and signal.getsignal(number) == signal.SIG_IGN:
+            continue  # whoever said nohup means it
+        signal.signal(number, handler)
+
+
 def stop_early(*_):
+    handle_stop_signals(signal.SIG_IGN)  # one is enough: a second must not cut the cleaning up short
     raise KeyboardInterrupt
 
 
@@ -148,18 +156,24 @@ def main(arguments):
     options = read_options(arguments)
     if options.check_options:
         return 0
-    (OUT / "ready").unlink(missing_ok=True)
-    signal.signal(signal.SIGTERM, stop_early)
+    handle_stop_signals(stop_early)
     lab = Lab("quickstart", "noonmark", "noonmark-client")
     try:
+        (OUT / "ready").unlink(missing_ok=True)
         clean_leftovers()
         with lab:
             try:
                 (serve if options.serve else once)(lab, options)
             except LabError as wrong:
                 raise LabError(f"{wrong}\n\nThe end of Noonmark's log:\n{lab.log_tail() or '(nothing)'}") from wrong
+            finally:
+                handle_stop_signals(signal.SIG_IGN)  # only cleaning up is left, and it is to be whole
     except LabError as wrong:
         print(f"quickstart failed: {wrong}", file=sys.stderr)
+        return 1
+    except OSError as wrong:
+        print(f"quickstart failed: {wrong.filename or 'its output'}: {wrong.strerror}; see that it may be written and "
+              "that there is room", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("quickstart was interrupted; everything it made is removed.", file=sys.stderr)

@@ -3,6 +3,11 @@
 // The kernel keeps ARP, neighbour discovery, ICMP and every other port. It would also answer our port with
 // "unreachable", which kernel_guard prevents. The device sees the host's own outgoing frames too; frame.cc
 // refuses them by their addresses.
+//
+// Two things the kernel does before we look, and DPDK 22.11's driver has no word against: it puts fragments
+// of IPv4 together (the driver's fanout group asks for it), so a request in pieces is answered here although
+// frame.cc refuses every fragment it sees; and it takes an outer tag off, which the driver puts back as
+// 802.1Q whatever it was, so a single 802.1ad tag passes for one.
 #include <cerrno>
 #include <cstring>
 #include <net/if.h>

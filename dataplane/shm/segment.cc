@@ -131,7 +131,11 @@ Page* create(const fs::path& path, gid_t group) {
   ::unlink(fresh.c_str());  // of a writer that died here; nobody else can have put it in our directory
   const Descriptor file(::open(fresh.c_str(), O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
   if (!file.is_open()) fail_errno(fresh, "cannot be created; the directory must belong to this role's uid");
-  if (::ftruncate(file.number(), sizeof(Page)) != 0) fail_errno(fresh, "cannot be sized");
+  // With its memory: a hole in the file would be SIGBUS for whoever touches it when the tmpfs is full.
+  if (const int reason = ::posix_fallocate(file.number(), 0, sizeof(Page)); reason != 0) {
+    ::unlink(fresh.c_str());
+    fail(fresh, std::string("has no room (") + std::strerror(reason) + "); free some on this tmpfs");
+  }
   if (Traits<Page>::kind == PageKind::keys && ::fchown(file.number(), static_cast<uid_t>(-1), group) != 0) {
     fail_errno(fresh,
                "cannot be given to group " + std::to_string(group) + "; the keeper must be a member of it");

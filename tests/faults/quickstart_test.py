@@ -92,7 +92,7 @@ def test_other_ports_and_a_configuration_of_ones_own(tmp_path):
     assert remains() == []
 
 
-@pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_serve_stays_until_it_is_told_to_stop(sign):
     process = serve()
     try:
@@ -104,6 +104,21 @@ def test_serve_stays_until_it_is_told_to_stop(sign):
         out, err = process.communicate(timeout=60)
     assert process.returncode == 0, out + err
     assert f"server {network.NAME}:4460 nts" in out, "it says how to point NTPsec here"
+    assert remains() == []
+
+
+@pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGHUP])
+def test_an_impatient_second_interrupt_does_not_cut_the_clean_up_short(sign):
+    process = start()
+    deadline = time.monotonic() + READY_SECONDS
+    while not NAMESPACES <= network.namespaces():
+        assert process.poll() is None and time.monotonic() < deadline
+        time.sleep(0.02)
+    while process.poll() is None and time.monotonic() < deadline:
+        process.send_signal(sign)
+        time.sleep(0.05)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 1 and "interrupted" in err, out + err
     assert remains() == []
 
 
@@ -164,6 +179,17 @@ def test_F02_a_configuration_that_is_wrong_is_told_by_line(tmp_path):
     mine.write_text('[clock]\nstratun = 7\n')
     code, out, err = run_once("--config", mine)
     assert code == 1 and "stratun" in out + err and ":2:" in out + err
+    assert remains() == []
+
+
+@pytest.mark.parametrize("place", ["/var/lib", "/etc", str(ROOT / "build")])
+def test_a_place_that_may_not_be_written_is_told_in_one_sentence(place):
+    """In a mount namespace of its own, where that place is read-only."""
+    done = subprocess.run(["unshare", "--mount", "bash", "-euc",
+                           f'mount --bind "{place}" "{place}"; mount -o remount,bind,ro "{place}"; exec "{SCRIPT}"'],
+                          stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, timeout=ONCE_SECONDS)
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1 and place in done.stderr, done.stderr
     assert remains() == []
 
 

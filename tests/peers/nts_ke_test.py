@@ -4,6 +4,8 @@ The rows of TESTS.md D and E that need a socket and a clock; what is pure has it
 tests/control. One server for all: no case may spoil it for the next, which the last test checks again.
 """
 
+import os
+import signal
 import socket
 import struct
 import threading
@@ -17,6 +19,7 @@ from in_namespace import namespace
 from lab import network
 from lab_server import running
 from nts_client import MINIMAL_REQUEST, record
+from role_processes import UIDS, status_of
 
 DEADLINE_MS = 1500
 END, NEXT_PROTOCOL, ERROR, AEAD, COOKIE, SERVER, PORT = 0, 1, 2, 4, 5, 6, 7
@@ -267,6 +270,29 @@ def test_many_at_once_are_all_served(lab):
     for thread in threads:
         thread.join(30)
     assert got == [8] * 8
+
+
+def test_a_connection_that_is_gone_before_it_is_accepted_is_counted_too(lab):
+    """ke is stopped meanwhile, so that each reset comes before the accept."""
+    def outcomes(counters):
+        return sum(counters[name] for name in counters
+                   if name not in ("accepted", "open_now", "running", "workers_answering"))
+    (ke,) = (int(status["Pid"]) for status in status_of(lab, UIDS["ke"]))
+    before = lab.ask("counters")["nts_ke"]
+    os.kill(ke, signal.SIGSTOP)
+    try:
+        for _ in range(5):
+            gone = socket.create_connection((ADDRESS, 4460), timeout=5)
+            gone.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # close is a reset
+            gone.close()
+    finally:
+        os.kill(ke, signal.SIGCONT)
+    deadline = time.monotonic() + 5
+    while (after := lab.ask("counters")["nts_ke"])["accepted"] < before["accepted"] + 5:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    assert after["open_now"] == 0
+    assert outcomes(after) == after["accepted"]
 
 
 def test_I3_I6_the_server_serves_on_after_all_this(lab):

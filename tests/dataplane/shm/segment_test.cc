@@ -247,6 +247,18 @@ TEST_F(SegmentTest, LeavesNoDescriptorOpenButTheLivingWritersLock) {
   EXPECT_EQ(open_descriptors(), before);
 }
 
+// A hole would be SIGBUS for whoever writes or reads there on the day the tmpfs is full.
+TEST_F(SegmentTest, ANewPageHasAllItsMemoryAtOnceSoThatAFullTmpfsKillsNobodyLater) {
+  const auto segment = Segment<KeysPage>::open_writable(directory_, ::getegid());
+  const auto other = Segment<shm::StatsPage>::open_writable(directory_, ::getegid());
+  for (const auto& [kind, bytes] : {std::pair(shm::PageKind::keys, sizeof(KeysPage)),
+                                    std::pair(shm::PageKind::stats, sizeof(shm::StatsPage))}) {
+    struct stat status {};
+    ASSERT_EQ(::stat(shm::page_path(directory_, kind).c_str(), &status), 0);
+    EXPECT_GE(static_cast<std::size_t>(status.st_blocks) * 512, bytes);  // st_blocks: stat(2)
+  }
+}
+
 TEST_F(SegmentTest, ADirectoryThatIsNotTmpfsIsRefused) {
   EXPECT_NO_THROW(shm::require_tmpfs(directory_));
   EXPECT_THROW(shm::require_tmpfs("/proc"), SegmentError);

@@ -1,0 +1,36 @@
+#include "dataplane/port/kernel_interface.h"
+
+#include <array>
+#include <cerrno>
+#include <cstring>
+#include <net/if.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+namespace dataplane {
+
+KernelInterface::KernelInterface(const std::string& name, MacAddress mac)
+    : name_(name), index_(if_nametoindex(name.c_str())), mac_(mac) {}
+
+std::string KernelInterface::fault() const {
+  // Any socket answers for every interface. Without one we know nothing, and nothing is no fault.
+  const int any = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+  if (any < 0) return {};
+  ifreq request{};
+  request.ifr_ifindex = static_cast<int>(index_);
+  const bool is_there = ioctl(any, SIOCGIFNAME, &request) == 0;  // by index: a new name is no new interface
+  const bool is_gone = !is_there && errno == ENODEV;
+  MacAddress mac = mac_;
+  if (is_there && ioctl(any, SIOCGIFHWADDR, &request) == 0) {
+    std::array<std::uint8_t, MacAddress::bytes> octets{};
+    std::memcpy(octets.data(), request.ifr_hwaddr.sa_data, octets.size());
+    mac = MacAddress(octets);
+  }
+  close(any);
+  if (is_gone) return "interface " + name_ + " is gone, or was made anew";
+  if (!(mac == mac_)) return "interface " + name_ + " has another MAC address now";
+  return {};
+}
+
+}  // namespace dataplane
