@@ -15,6 +15,7 @@
 #include <x86intrin.h>
 
 #include "control/admin_protocol.h"
+#include "control/admin_request.h"
 #include "control/interface_addresses.h"
 #include "control/log.h"
 #include "control/other_roles.h"
@@ -238,19 +239,19 @@ class Admin {
   }
 
   asio::awaitable<json> answer(const std::string& text, uid_t uid) {
-    const json request = json::parse(text, nullptr, false);
-    const json* command = nullptr;
-    if (request.is_object() && request.contains("command")) command = &request["command"];
-    if (command == nullptr || !command->is_string()) {
-      co_return failure("bad_request",
-                        "this is no request; send one JSON object like {\"command\": \"status\"}");
+    const AdminRequest request = read_admin_request(text);
+    if (!request.command) co_return failure("bad_request", request.fault);
+    switch (*request.command) {
+      case AdminCommand::status:
+        co_return success(co_await status());
+      case AdminCommand::counters:
+        co_return success(co_await counters());
+      case AdminCommand::keys:
+        co_return co_await keys();
+      case AdminCommand::rotate:
+        break;
     }
-    if (*command == "status") co_return success(co_await status());
-    if (*command == "counters") co_return success(co_await counters());
-    if (*command == "keys") co_return co_await keys();
-    if (*command == "rotate") co_return co_await rotate(uid);
-    co_return failure("bad_request",
-                      "there is no such command; use \"status\", \"counters\", \"keys\" or \"rotate\"");
+    co_return co_await rotate(uid);
   }
 
   asio::awaitable<json> status() {

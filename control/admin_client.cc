@@ -40,7 +40,9 @@ std::string receive_by(int socket, Deadline deadline) {
   }
 }
 
-AdminAnswer read_reply(const std::string& text) {
+}  // namespace
+
+AdminAnswer read_admin_reply(const std::string& text) {
   const json reply = json::parse(text, nullptr, false);
   const bool has_ok = reply.is_object() && reply.contains("ok") && reply["ok"].is_boolean();
   if (has_ok && reply["ok"] && reply.contains("result")) {
@@ -54,8 +56,6 @@ AdminAnswer read_reply(const std::string& text) {
   const bool is_forbidden = reply.contains("code") && reply["code"] == "not_allowed";
   return {is_forbidden ? AdminAnswer::Kind::not_allowed : AdminAnswer::Kind::refused, {}, reply["error"]};
 }
-
-}  // namespace
 
 AdminAnswer ask_admin(const std::filesystem::path& pages, std::string_view command) {
   const std::filesystem::path path = pages / "admin" / "socket";
@@ -74,7 +74,7 @@ AdminAnswer ask_admin(const std::filesystem::path& pages, std::string_view comma
   }
   const std::string reply = receive_by(admin->fd(), deadline_in(admin_patience));
   if (reply.empty()) return nobody(pages, "the admin role does not answer");
-  return read_reply(reply);
+  return read_admin_reply(reply);
 }
 
 }  // namespace control

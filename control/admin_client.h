@@ -20,6 +20,9 @@ struct AdminAnswer {
   std::string error;
 };
 
+// What the reply `text` says; octets that are no reply are `refused`, with the reason.
+[[nodiscard]] AdminAnswer read_admin_reply(const std::string& text);
+
 // Asks the admin of the page directory `pages`. Waits at most admin_patience.
 [[nodiscard]] AdminAnswer ask_admin(const std::filesystem::path& pages, std::string_view command);
 

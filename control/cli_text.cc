@@ -34,7 +34,8 @@ std::string text(const json& value) {
 }
 
 bool is_true(const json& value) { return value.is_boolean() && value.get<bool>(); }
-std::uint64_t count(const json& value) { return value.is_number() ? value.get<std::uint64_t>() : 0; }
+// Counts and times are integers; a number of another kind would not survive being made one.
+std::uint64_t count(const json& value) { return value.is_number_integer() ? value.get<std::uint64_t>() : 0; }
 
 std::string line(std::string label, const std::string& rest) {
   label.resize(std::max(label.size() + 1, label_columns), ' ');
@@ -58,7 +59,7 @@ std::string duration(std::int64_t seconds) {
   return two(seconds / day_s, "d", seconds % day_s / hour_s, "h");
 }
 std::string duration(const json& seconds) {
-  return seconds.is_number() ? duration(seconds.get<std::int64_t>()) : "?";
+  return seconds.is_number_integer() ? duration(seconds.get<std::int64_t>()) : "?";
 }
 
 std::string joined(const json& texts, const std::string& separator) {
@@ -185,8 +186,14 @@ std::string balance(const json& dataplane) {
 
 // --- times
 
+// From `from_s` to `to_s`; negative, which reads as "?", when it is longer than all time.
+std::int64_t seconds_between(std::int64_t from_s, std::int64_t to_s) {
+  std::int64_t difference_s = 0;
+  return __builtin_sub_overflow(to_s, from_s, &difference_s) ? -1 : difference_s;
+}
+
 std::string ago(std::int64_t then_s, std::int64_t now_s) {
-  return then_s > now_s ? "in the future" : duration(now_s - then_s) + " ago";
+  return then_s > now_s ? "in the future" : duration(seconds_between(then_s, now_s)) + " ago";
 }
 
 }  // namespace
@@ -238,7 +245,7 @@ std::string keys_text(const json& keys, std::int64_t now_unix_s) {
     const json& created = at(key, {"created_unix_s"});
     report += line(text(at(key, {"id"})),
                    text(at(key, {"state"})) + ", made " +
-                       (created.is_number() ? ago(created.get<std::int64_t>(), now_unix_s) : "?"));
+                       (created.is_number_integer() ? ago(created.get<std::int64_t>(), now_unix_s) : "?"));
   }
   return report;
 }
@@ -258,8 +265,8 @@ std::string check_text(const json& summary, std::int64_t now_unix_s) {
           ? ""
           : ", declared stratum " + text(at(summary, {"stratum"})) + ": for labs only";
   report += line("clock", text(at(summary, {"clock_source"})) + stratum);
-  if (const json& expires = at(summary, {"certificate_expires_unix_s"}); expires.is_number()) {
-    const std::int64_t left_s = expires.get<std::int64_t>() - now_unix_s;
+  if (const json& expires = at(summary, {"certificate_expires_unix_s"}); expires.is_number_integer()) {
+    const std::int64_t left_s = seconds_between(now_unix_s, expires.get<std::int64_t>());
     report += line("certificate", left_s < 0 ? "expired" : "good for " + duration(left_s));
   }
   report += line("pages", text(at(summary, {"pages"})));

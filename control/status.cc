@@ -55,7 +55,7 @@ std::uint32_t cores_of(const shm::StatsPage& page) {
 json age_ms(std::uint64_t then, std::uint64_t now, std::uint64_t hz) {
   if (then == 0 || hz < 1'000'000) return nullptr;
   const auto ticks = static_cast<std::int64_t>(now - then);
-  if (ticks < 0) return static_cast<std::uint64_t>(-ticks) < hz ? json(0) : json(nullptr);
+  if (ticks < 0) return then - now < hz ? json(0) : json(nullptr);
   return static_cast<std::uint64_t>(ticks) / (hz / 1000);
 }
 

@@ -107,6 +107,18 @@ TEST(KeysText, SaysHowOldEachIs) {
             "9          accepting, made in the future\n");
 }
 
+// Found by reading for the fuzz target operator_socket: such differences and conversions are undefined.
+TEST(Texts, ATimeBeyondAllTimeAndANumberThatIsNoCountAreUnknown) {
+  const json beyond = json::parse(R"({"keys": [{"id": 1, "created_unix_s": -9223372036854775808}],
+    "certificate_expires_unix_s": -9223372036854775808})");
+  EXPECT_THAT(keys_text(beyond, 1'800'000'000), HasSubstr("made ? ago\n"));
+  EXPECT_THAT(check_text(beyond, 1'800'000'000), HasSubstr("expired\n"));
+  const json fractions = json::parse(R"({"dataplane": {"running": true, "received_packets": -1e300,
+    "uptime_s": 1e300}})");
+  EXPECT_THAT(counters_text(fractions), StartsWith("received 0 = "));
+  EXPECT_THAT(status_text(fractions), HasSubstr("up ?"));
+}
+
 TEST(Texts, AReportOfAnotherVersionIsReadAsFarAsItGoes) {
   for (const json& strange :
        {json(), json(7), json("text"), json::array({1, 2}), json{{"dataplane", 3}},

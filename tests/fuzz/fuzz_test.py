@@ -1,0 +1,76 @@
+"""Every fuzz target for a while: built by clang with libFuzzer, ASan and UBSan in build/fuzz, two at a time.
+
+20 s each; 600 s with NOONMARK_LONG (`tests/run long fuzz`); NOONMARK_FUZZ_SECONDS says otherwise. An input that
+breaks a promise is kept in build/fuzz/found/, and the failure says how to see it again. Once it is mended, the
+input goes to tests/fuzz/corpus/NAME/, where tests/fuzz/corpus_test.cc runs it for ever.
+"""
+
+import concurrent.futures
+import os
+import pathlib
+import re
+import shutil
+import subprocess
+import tempfile
+
+import pytest
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
+BUILD = ROOT / "build" / "fuzz"
+FOUND = BUILD / "found"
+TARGETS = re.findall(r"^  '(\w+)',$", (ROOT / "tests/fuzz/meson.build").read_text(), re.MULTILINE)
+SECONDS = int(os.environ.get("NOONMARK_FUZZ_SECONDS") or (600 if os.environ.get("NOONMARK_LONG") else 20))
+AT_ONCE = 2
+END_SECONDS_MAX = 60  # to write its corpus and end, on a busy machine
+TOO_SLOW_SECONDS = 10  # for one input
+MEMORY_MIB_MAX = 2048
+
+
+def program(name):
+    return BUILD / "tests" / "fuzz" / f"fuzz-{name.replace('_', '-')}"
+
+
+def fuzz(name):
+    """One target. Returns its words and exit code; new inputs are forgotten with the folder."""
+    with tempfile.TemporaryDirectory() as fresh:
+        environment = dict(os.environ, NOONMARK_FUZZ_SEEDS=fresh, UBSAN_OPTIONS="print_stacktrace=1")
+        done = subprocess.run(
+            [program(name), fresh, ROOT / "tests/fuzz/corpus" / name, f"-max_total_time={SECONDS}",
+             f"-timeout={TOO_SLOW_SECONDS}", f"-rss_limit_mb={MEMORY_MIB_MAX}", "-print_final_stats=1",
+             f"-artifact_prefix={FOUND}/{name}-"],
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace", env=environment,
+            timeout=SECONDS + END_SECONDS_MAX, check=False)
+    return done.stdout, done.returncode
+
+
+@pytest.fixture(scope="module")
+def runs():
+    """All targets, begun at once, AT_ONCE of them at a time: {name: future}."""
+    if shutil.which("clang++-14") is None:
+        pytest.fail("clang++-14 is missing; install the packages of configs/packages.txt")
+    if not (BUILD / "build.ninja").exists():
+        subprocess.run(["meson", "setup", BUILD, ROOT, "-Db_sanitize=address,undefined", "-Db_lundef=false",
+                        "-Doptimization=1", "-Dcpp_args=-fsanitize=fuzzer-no-link -fsanitize=float-cast-overflow -fno-sanitize-recover=all"],
+                       env=dict(os.environ, CXX="clang++-14"), check=True)
+    subprocess.run(["ninja", "-C", BUILD, *(program(name).relative_to(BUILD) for name in TARGETS)], check=True)
+    FOUND.mkdir(exist_ok=True)
+    with concurrent.futures.ThreadPoolExecutor(AT_ONCE) as pool:
+        yield {name: pool.submit(fuzz, name) for name in TARGETS}
+
+
+@pytest.mark.parametrize("name", TARGETS)
+def test_no_input_breaks_a_promise(runs, name):
+    words, code = runs[name].result()
+    artifact = re.search(r"Test unit written to (\S+)", words)
+    if artifact is not None:
+        pytest.fail(f"{words[-3000:]}\n\nsee it again: {program(name)} {artifact.group(1)}\n"
+                    f"once mended:  cp {artifact.group(1)} {ROOT}/tests/fuzz/corpus/{name}/", pytrace=False)
+    assert code == 0, words[-3000:]
+    executed = re.search(r"stat::number_of_executed_units: (\d+)", words)
+    assert executed is not None and int(executed.group(1)) > 500, f"it hardly ran\n{words[-3000:]}"
+
+
+def test_there_are_at_least_thirteen_targets_and_each_keeps_a_corpus():
+    assert len(TARGETS) >= 13
+    for name in TARGETS:
+        assert any((ROOT / "tests/fuzz/corpus" / name).iterdir()), f"tests/fuzz/corpus/{name} is empty"
