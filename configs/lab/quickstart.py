@@ -45,7 +45,7 @@ def read_options(arguments):
     parser.add_argument("--ke-port", type=port_number)
     parser.add_argument("--device", type=device)
     parser.add_argument("--config", type=Path)
-    parser.add_argument("--check-options", action="store_true")
+    parser.add_argument("--check-options", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
     if options.config:
         read_overlay(options.config, parser)

@@ -1,7 +1,8 @@
 """Runs the test groups, prints the time of each, counts every case, and ends with one line of counts.
 
-Groups: build (gcc, the whole tree), unit (every executable meson calls a test, and the pytest files beside
-them), then one per folder that asks its own question: fuzz, sim, peers, faults. A skipped case is printed with
+Groups: build (the whole tree by gcc; always), clang (the whole tree by the other compiler), unit (every executable
+meson calls a test, and the pytest files beside them), then one per folder that asks its own question: fuzz, sim,
+peers, faults. A skipped case is printed with
 its reason; a group that breaks counts as a failure; a run in which nothing ran is a failure.
 """
 
@@ -17,8 +18,10 @@ import xml.etree.ElementTree
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 BUILD = ROOT / "build"
+CLANG_BUILD = BUILD / "clang"
 PYTHON = "/usr/bin/python3"
 FOLDER_GROUPS = ("fuzz", "sim", "peers", "faults")
+GROUPS = ("clang", "unit", *FOLDER_GROUPS)
 EXECUTABLE_SECONDS_MAX = 600
 
 
@@ -43,14 +46,27 @@ class Counts:
         return self.passed + self.failed + self.skipped
 
 
+def run_quietly(counts, name, *commands, **options):
+    """Commands that must all succeed: one case, whose words are shown when it fails."""
+    for command in commands:
+        done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                              errors="replace", check=False, **options)
+        if done.returncode != 0:
+            counts.case_failed(name, done.stdout[-6000:])
+            return False
+    counts.case_passed()
+    return True
+
+
 def build(counts):
-    started = subprocess.run(["bash", "configs/setup"], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                             text=True, check=False)
-    if started.returncode == 0:
-        counts.case_passed()
-        return True
-    counts.case_failed("build", started.stdout[-6000:])
-    return False
+    return run_quietly(counts, "build", ["bash", "configs/setup"])
+
+
+def build_with_clang(counts):
+    """The other compiler, with its own warnings; nothing of it is run here (the fuzz group runs clang's code)."""
+    setup = [] if (CLANG_BUILD / "build.ninja").exists() else [["meson", "setup", CLANG_BUILD]]
+    run_quietly(counts, "build with clang", *setup, ["ninja", "-C", CLANG_BUILD],
+                env=dict(os.environ, CXX="clang++-14"))
 
 
 def run_gtest(name, command, counts):
@@ -131,10 +147,10 @@ def main():
         environment["NOONMARK_LONG"] = "1"
         what = [word for word in what if word != "long"]
     files = [word for word in what if word.endswith(".py")]
-    groups = [word for word in what if not word.endswith(".py")] or ([] if files else ["unit", *FOLDER_GROUPS])
-    unknown = [group for group in groups if group not in ("unit", *FOLDER_GROUPS)]
+    groups = [word for word in what if not word.endswith(".py")] or ([] if files else GROUPS)
+    unknown = [group for group in groups if group not in GROUPS]
     if unknown:
-        parser.error(f"no such group: {', '.join(unknown)}; there are unit, long, {', '.join(FOLDER_GROUPS)}")
+        parser.error(f"no such group: {', '.join(unknown)}; there are long, {', '.join(GROUPS)}")
 
     counts = Counts()
     times = []
@@ -146,6 +162,8 @@ def main():
         return result
 
     if timed("build", lambda: build(counts)):
+        if "clang" in groups:
+            timed("clang", lambda: build_with_clang(counts))
         if "unit" in groups:
             timed("unit", lambda: run_unit(counts, environment))
         for group in FOLDER_GROUPS:
