@@ -95,7 +95,7 @@ void expand_ring(const uint8_t* key, RingKeySchedule* schedule) {
   static_assert(row::count * block_bytes <= sizeof(RingKeySchedule));
   const uint8_t* keys[L::width];
   for (uint32_t i = 0; i < L::width; ++i) keys[i] = key;
-  alignas(64) uint8_t rows[L::width / L::keys_in_row * L::rows_bytes];
+  alignas(64) uint8_t rows[all_rows_bytes<L>];
   expand_group<L>(keys, rows);
   // CMAC of the empty message, added to S2V's start: what an empty component comes to.
   const typename L::RowKeys expanded(rows, false, false);

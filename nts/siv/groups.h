@@ -29,6 +29,10 @@ template <class L>
   }
 }
 
+// What the rows of a whole group take.
+template <class L>
+constexpr uint32_t all_rows_bytes = (L::width + L::keys_in_row - 1) / L::keys_in_row* L::rows_bytes;
+
 // ---- The table of one burst ----
 
 // Rows of keys side by side, then how many keys there are. A lane without a key holds the first key of its
@@ -99,7 +103,7 @@ struct KeyPlace {
 // The keys of a group that do not stand side by side already, copied so that they do; wiped at the end.
 template <class L>
 struct KeyRows {
-  alignas(64) uint8_t bytes[L::width / L::keys_in_row * L::rows_bytes];
+  alignas(64) uint8_t bytes[all_rows_bytes<L>];
 
   KeyRows(const KeyPlace* keys, uint32_t count, uint32_t row_bytes) {
     for (uint32_t i = 0; i < L::width; ++i) {

@@ -87,18 +87,24 @@ template <class Word>
   if ((bytes & 1) != 0) store_word<uint8_t>(at, rest);
 }
 
+// As many as there are of `Bytes` octets at a time; the compiler picks the registers.
+template <uint32_t Bytes>
+[[gnu::always_inline]] inline void keep_or_wipe_blocks(uint8_t*& at, uint32_t& bytes, uint64_t mask) {
+  typedef uint64_t Words __attribute__((vector_size(Bytes)));
+  for (; bytes >= Bytes; bytes -= Bytes, at += Bytes) {
+    Words words;
+    __builtin_memcpy(&words, at, Bytes);
+    words &= mask;
+    __builtin_memcpy(at, &words, Bytes);
+  }
+}
+
 // Keeps the octets when `keep` is 1 and clears them when it is 0, with the same loads and stores.
 [[gnu::always_inline]] inline void keep_or_wipe(uint8_t* at, uint32_t bytes, uint32_t keep) {
   uint64_t mask = uint64_t{0} - keep;
   __asm__("" : "+r"(mask));  // The compiler may not know that it is all or nothing and branch on it.
-  typedef uint64_t Pair __attribute__((vector_size(16)));
-  const Pair pair_mask = {mask, mask};
-  for (; bytes >= block_bytes; bytes -= block_bytes, at += block_bytes) {
-    Pair pair;
-    __builtin_memcpy(&pair, at, block_bytes);
-    pair &= pair_mask;
-    __builtin_memcpy(at, &pair, block_bytes);
-  }
+  keep_or_wipe_blocks<64>(at, bytes, mask);
+  keep_or_wipe_blocks<block_bytes>(at, bytes, mask);
   for (; bytes > 0; --bytes, ++at) *at = static_cast<uint8_t>(*at & mask);
 }
 

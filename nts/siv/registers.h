@@ -21,12 +21,14 @@ alignas(64) constexpr int8_t places[48] = {-1, -1, -1, -1, -1, -1, -1, -1, -1, -
                                            0,  1,  2,  3,  4,  5,  6,  7,  8,  9,  10, 11, 12, 13, 14, 15,  //
                                            -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1};
 
-template <class V, uint32_t R>
+// `KeysInRow` is V::lanes but for lanes that are narrower than the rows of their tier: a lone lane takes the
+// first key of each row.
+template <class V, uint32_t R, uint32_t KeysInRow = V::lanes>
 struct RegisterLanes {
   using Register = typename V::Register;
   static constexpr uint32_t width = R * V::lanes;
-  static constexpr uint32_t keys_in_row = V::lanes;
-  static constexpr uint32_t row_bytes = V::lanes * block_bytes;
+  static constexpr uint32_t keys_in_row = KeysInRow;
+  static constexpr uint32_t row_bytes = KeysInRow * block_bytes;
   static constexpr uint32_t rows_bytes = row::count * row_bytes;
   static constexpr uint32_t counters_abreast = R >= 4 ? 2 : 4;  // about eight registers in flight
 

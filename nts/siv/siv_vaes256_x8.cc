@@ -6,6 +6,7 @@
 
 #include "nts/siv/expansion.h"
 #include "nts/siv/registers.h"
+#include "nts/siv/xmm.h"
 
 namespace nts::siv {
 namespace {
@@ -78,8 +79,12 @@ struct Ymm {
   }
 };
 
-struct TwoLanes : RegisterLanes<Ymm, 1> {
+// A lone request: narrower instructions are as fast, and none of them moves empty lanes.
+struct OneLane : RegisterLanes<Xmm, 1, Ymm::lanes> {
   using Narrower = void;
+};
+struct TwoLanes : RegisterLanes<Ymm, 1> {
+  using Narrower = OneLane;
 };
 struct FourLanes : RegisterLanes<Ymm, 2> {
   using Narrower = TwoLanes;

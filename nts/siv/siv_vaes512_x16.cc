@@ -6,6 +6,7 @@
 
 #include "nts/siv/expansion.h"
 #include "nts/siv/registers.h"
+#include "nts/siv/xmm.h"
 
 namespace nts::siv {
 namespace {
@@ -89,8 +90,12 @@ struct Zmm {
   }
 };
 
-struct FourLanes : RegisterLanes<Zmm, 1> {
+// A lone request: narrower instructions are as fast, and none of them moves empty lanes.
+struct OneLane : RegisterLanes<Xmm, 1, Zmm::lanes> {
   using Narrower = void;
+};
+struct FourLanes : RegisterLanes<Zmm, 1> {
+  using Narrower = OneLane;
 };
 struct EightLanes : RegisterLanes<Zmm, 2> {
   using Narrower = FourLanes;
