@@ -14,8 +14,9 @@ namespace {
 template <class L>
 [[gnu::always_inline]] inline typename L::Block expand_halves(const uint8_t* const (&keys)[L::width],
                                                               uint8_t* rows) {
-  typename L::Block mac = L::gather(keys, 0);
-  typename L::Block ctr = L::gather(keys, block_bytes);
+  const auto key = [&](uint32_t i) __attribute__((always_inline)) { return keys[i]; };
+  typename L::Block mac = L::gather(key, 0);
+  typename L::Block ctr = L::gather(key, block_bytes);
   typename L::State state = L::enter(mac);
   L::put_row(rows, row::mac, mac);
   L::put_row(rows, row::ctr, ctr);

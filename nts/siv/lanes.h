@@ -60,6 +60,21 @@ constexpr uint32_t shapes = has_one_shape<L> ? 1 : L::width;
 template <class L>
 using PerShape = uint32_t[shapes<L>];
 
+// One pointer of each of the jobs of a group: a lane's message.
+struct Column {
+  const uint8_t* first;
+  uint32_t offset;
+
+  template <class Pointer>
+  [[gnu::always_inline]] explicit Column(Pointer* const& of_first_job, uint32_t beyond = 0)
+      : first(reinterpret_cast<const uint8_t*>(&of_first_job)), offset(beyond) {}
+  [[gnu::always_inline]] uint8_t* operator()(uint32_t lane) const {
+    uint8_t* message;
+    __builtin_memcpy(&message, first + lane * sizeof(Job), sizeof message);
+    return message + offset;
+  }
+};
+
 // ---- AES rounds over one or several chains of each lane ----
 
 // Rounds 1 to 9. The round key is fetched once for all chains.
@@ -78,7 +93,7 @@ template <class L, class Keys, class... State>
 // begins later: until then its lane runs on zeros, and its state is cleared when it begins.
 template <class L>
 struct Chain {
-  const uint8_t* message[L::width];
+  Column message;
   PerShape<L> begin{};  // the step at which the lane begins; `steps` for a lane without a block
   uint32_t step = 0;
   uint32_t steps = 0;
@@ -124,13 +139,12 @@ template <class L>
 // The steps at which lanes are still beginning.
 template <class L, class Keys>
 [[gnu::noinline]] void absorb_ragged(const Keys& keys, Chain<L>& chain, typename L::State& state) {
-  const uint8_t* from[L::width];
   PerShape<L> running;
-  for (uint32_t i = 0; i < shapes<L>; ++i) {
-    running[i] = chain.step > chain.begin[i];
+  for (uint32_t i = 0; i < shapes<L>; ++i) running[i] = chain.step > chain.begin[i];
+  const auto from = [&](uint32_t i) -> const uint8_t* {
     const bool reads = chain.step >= chain.begin[i] && chain.step + 1 < chain.steps;
-    from[i] = reads ? chain.message[i] + (chain.step - chain.begin[i]) * block_bytes : zero_block;
-  }
+    return reads ? chain.message(i) + (chain.step - chain.begin[i]) * block_bytes : zero_block;
+  };
   const bool is_final = chain.step + 1 == chain.steps;
   const typename L::Block block = is_final ? chain.final_block : L::gather(from, 0);
   const typename L::State begun = L::both(keys.state(row::mac + whiten), L::enter(block));
@@ -149,11 +163,8 @@ template <class L>
   if constexpr (has_one_shape<L>) {
     return L::gather(chain.message, chain.step * block_bytes);
   } else {
-    const uint8_t* from[L::width];
-    for (uint32_t i = 0; i < L::width; ++i) {
-      from[i] = chain.message[i] + (chain.step - chain.begin[i]) * block_bytes;
-    }
-    return L::gather(from, 0);
+    return L::gather([&](uint32_t i) { return chain.message(i) - chain.begin[i] * block_bytes; },
+                     chain.step * block_bytes);
   }
 }
 
@@ -202,17 +213,19 @@ template <class L, class Keys>
   state_b = t;
 }
 
-// The last `tail_bytes`, 0 to 16, of messages that end at `end`, with RFC 4493's padding unless they are 16.
-// Where `all_long` says that no message is shorter than 16 octets there is no branch: what stands before the
-// tail is loaded too, and moved out.
+// The last `tail_bytes`, 0 to 16, of messages of `bytes`, with RFC 4493's padding unless they are 16. Where
+// `all_long` says that no message is shorter than 16 octets there is no branch: what stands before the tail
+// is loaded too, and moved out.
 template <class L>
-[[gnu::always_inline]] inline typename L::Block load_tails(const uint8_t* const (&end)[L::width],
+[[gnu::always_inline]] inline typename L::Block load_tails(const Column& message, const PerShape<L>& bytes,
                                                            const PerShape<L>& tail_bytes, bool all_long) {
+  const auto end = [&](uint32_t i) __attribute__((always_inline)) {
+    return message(i) + bytes[i % shapes<L>];
+  };
   if (all_long) {
     PerShape<L> before;
     for (uint32_t i = 0; i < shapes<L>; ++i) before[i] = block_bytes - tail_bytes[i];
-    const uint8_t* last_block[L::width];
-    for (uint32_t i = 0; i < L::width; ++i) last_block[i] = end[i] - block_bytes;
+    const auto last_block = [&](uint32_t i) __attribute__((always_inline)) { return end(i) - block_bytes; };
     return L::both(L::moved_down(L::gather(last_block, 0), before),
                    L::moved_up(L::same({0x80, 0}), tail_bytes));
   }
@@ -221,40 +234,30 @@ template <class L>
   }
   Octets octets[L::width];
   for (uint32_t i = 0; i < L::width; ++i) {
-    const uint32_t bytes = tail_bytes[i % shapes<L>];
-    octets[i] = bytes == block_bytes ? load_some(end[i] - bytes, bytes)
-                                     : load_padded(bytes == 0 ? zero_block : end[i] - bytes, bytes);
+    const uint32_t tail = tail_bytes[i % shapes<L>];
+    octets[i] = tail == block_bytes ? load_some(end(i) - tail, tail)
+                                    : load_padded(tail == 0 ? zero_block : end(i) - tail, tail);
   }
   return L::from_octets(octets);
 }
 
-// A CMAC chain over whole messages: `final_block` gets padding and subkey. chain.message is set.
+// A CMAC chain over whole messages: `final_block` gets padding and subkey.
 template <class L, class Keys>
 [[gnu::always_inline]] inline void set_message(const Keys& keys, Chain<L>& chain, const PerShape<L>& bytes,
                                                bool empty_is_a_block) {
   PerShape<L> blocks;
   PerShape<L> is_whole;
   PerShape<L> tail_bytes;
-  bool all_whole = true;
   bool all_long = true;
   for (uint32_t i = 0; i < shapes<L>; ++i) {
     blocks[i] = (bytes[i] + block_bytes - 1) / block_bytes;
     if (blocks[i] == 0 && empty_is_a_block) blocks[i] = 1;
     is_whole[i] = bytes[i] != 0 && bytes[i] % block_bytes == 0;
     tail_bytes[i] = is_whole[i] != 0 ? block_bytes : bytes[i] % block_bytes;
-    all_whole = all_whole && is_whole[i] != 0;
     all_long = all_long && bytes[i] >= block_bytes;
   }
   set_lengths<L>(chain, blocks);
-  if constexpr (has_one_shape<L>) {
-    if (all_whole) {
-      chain.final_block = L::both(L::gather(chain.message, bytes[0] - block_bytes), keys.block(row::whole));
-      return;
-    }
-  }
-  const uint8_t* end[L::width];
-  for (uint32_t i = 0; i < L::width; ++i) end[i] = chain.message[i] + bytes[i % shapes<L>];
-  chain.final_block = L::both(load_tails<L>(end, tail_bytes, all_long),
+  chain.final_block = L::both(load_tails<L>(chain.message, bytes, tail_bytes, all_long),
                               select<L>(is_whole, keys.block(row::whole), keys.block(row::padded)));
 }
 
@@ -285,11 +288,11 @@ template <class L, class Keys>
   PerShape<L> down;  // and its rest to the front of the last
   PerShape<L> is_two;
   PerShape<L> is_short;
-  const uint8_t* before[L::width];
-  const uint8_t* end[L::width];
+  PerShape<L> bytes;
   uint32_t twos = 0, shorts = 0;
   for (uint32_t i = 0; i < shapes<L>; ++i) {
-    const Cut c = cut(jobs[i].plaintext_bytes);
+    bytes[i] = jobs[i].plaintext_bytes;
+    const Cut c = cut(bytes[i]);
     is_two[i] = c.two_blocks;
     is_short[i] = c.is_short;
     twos += c.two_blocks;
@@ -297,12 +300,13 @@ template <class L, class Keys>
     up[i] = c.tail_bytes;
     down[i] = c.two_blocks ? block_bytes - c.tail_bytes : 0;
   }
-  for (uint32_t i = 0; i < L::width; ++i) {
-    const uint32_t bytes = jobs[i % shapes<L>].plaintext_bytes;
-    end[i] = jobs[i].plaintext + bytes;
-    before[i] = is_two[i % shapes<L>] != 0 ? end[i] - up[i % shapes<L>] - block_bytes : zero_block;
-  }
-  const typename L::Block tail = load_tails<L>(end, up, shorts == 0);
+  const Column plaintext(jobs->plaintext);
+  const auto before = [&](uint32_t i) __attribute__((always_inline)) {
+    const uint8_t* end = plaintext(i) + bytes[i % shapes<L>];
+    if constexpr (has_one_shape<L>) return end - up[0] - block_bytes;
+    return is_two[i % shapes<L>] != 0 ? end - up[i % shapes<L>] - block_bytes : zero_block;
+  };
+  const typename L::Block tail = load_tails<L>(plaintext, bytes, up, shorts == 0);
   typename L::Block d_last = d;
   if (shorts != 0) d_last = select<L>(is_short, L::doubled(d), d);
   const typename L::Block subkey = select<L>(is_two, keys.block(row::padded), keys.block(row::whole));
@@ -332,7 +336,9 @@ template <class L, class Keys>
 // S2V(associated data, nonce, plaintext) of each lane: the tag.
 template <class L, class Keys>
 [[gnu::always_inline]] inline typename L::Block s2v(const Keys& keys, const Job* jobs) {
-  Chain<L> data, nonce, early;
+  Chain<L> data{Column(jobs->associated_data)};
+  Chain<L> nonce{Column(jobs->nonce)};
+  Chain<L> early{Column(jobs->plaintext)};
   PerShape<L> bytes;
   PerShape<L> has_nonce;
   PerShape<L> blocks;
@@ -342,7 +348,6 @@ template <class L, class Keys>
     bytes[i] = jobs[i].associated_data_bytes;
     all_data_bytes |= bytes[i];
   }
-  for (uint32_t i = 0; i < L::width; ++i) data.message[i] = jobs[i].associated_data;
   const bool data_is_cached = keys.knows_empty() && all_data_bytes == 0;
   if (!data_is_cached) set_message<L>(keys, data, bytes, true);
 
@@ -351,7 +356,6 @@ template <class L, class Keys>
     has_nonce[i] = bytes[i] != 0;
     nonces += has_nonce[i];
   }
-  for (uint32_t i = 0; i < L::width; ++i) nonce.message[i] = jobs[i].nonce;
   if (nonces != 0) set_message<L>(keys, nonce, bytes, false);
 
   for (uint32_t i = 0; i < shapes<L>; ++i) {
@@ -359,14 +363,12 @@ template <class L, class Keys>
     early_lanes += blocks[i] != 0;
   }
   if (early_lanes != 0) {
-    const uint8_t* at[L::width];
-    for (uint32_t i = 0; i < L::width; ++i) {
+    const auto last_early = [&](uint32_t i) __attribute__((always_inline)) {
       const uint32_t own = blocks[i % shapes<L>];
-      early.message[i] = jobs[i].plaintext;
-      at[i] = own == 0 ? zero_block : jobs[i].plaintext + (own - 1) * block_bytes;
-    }
+      return own == 0 ? zero_block : early.message(i) + (own - 1) * block_bytes;
+    };
     set_lengths<L>(early, blocks);
-    early.final_block = L::gather(at, 0);
+    early.final_block = L::gather(last_early, 0);
   }
 
   // The three do not need each other. The nonce, nearly always one block, runs beside one block of another
@@ -408,8 +410,8 @@ template <class L, class Keys>
 // so the keystream never stands alone. Returns the last block written.
 template <class L, uint32_t Count, class Keys>
 [[gnu::always_inline]] inline typename L::Block cipher_blocks(const Keys& keys, const typename L::Block& base,
-                                                              const uint8_t* const (&from)[L::width],
-                                                              uint8_t* const (&to)[L::width], uint32_t done) {
+                                                              const Column& from, const Column& to,
+                                                              uint32_t done) {
   typename L::State state[Count];
   const typename L::State first = keys.state(row::ctr + whiten);
   for (uint32_t n = 0; n < Count; ++n) {
@@ -432,8 +434,7 @@ template <class L, uint32_t Count, class Keys>
 // One counter block of each lane over what is left behind `done`, octet by octet where need be.
 template <class L, class Keys>
 [[gnu::always_inline]] inline void cipher_rest(const Keys& keys, const typename L::Block& base,
-                                               const uint8_t* const (&from)[L::width],
-                                               uint8_t* const (&to)[L::width], const PerShape<L>& bytes,
+                                               const Column& from, const Column& to, const PerShape<L>& bytes,
                                                uint32_t done) {
   typename L::State a =
       L::both(keys.state(row::ctr + whiten), L::enter(L::counter(base, done / block_bytes)));
@@ -443,19 +444,18 @@ template <class L, class Keys>
   for (uint32_t i = 0; i < L::width; ++i) {
     const uint32_t own = bytes[i % shapes<L>];
     rest[i] = own <= done ? 0 : own - done < block_bytes ? own - done : block_bytes;
-    text[i] = rest[i] == 0 ? Octets{0, 0} : load_some(from[i] + done, rest[i]);
+    text[i] = rest[i] == 0 ? Octets{0, 0} : load_some(from(i) + done, rest[i]);
   }
   const typename L::State key = L::both(keys.state(row::ctr + last_round), L::enter(L::from_octets(text)));
   L::to_octets(L::leave(L::last(a, key)), text);
   for (uint32_t i = 0; i < L::width; ++i) {
-    if (rest[i] != 0) store_some(to[i] + done, text[i], rest[i]);
+    if (rest[i] != 0) store_some(to(i) + done, text[i], rest[i]);
   }
 }
 
 template <class L, class Keys>
 [[gnu::always_inline]] inline void apply_ctr(const Keys& keys, const typename L::Block& tag,
-                                             const uint8_t* const (&from)[L::width],
-                                             uint8_t* const (&to)[L::width], const PerShape<L>& bytes) {
+                                             const Column& from, const Column& to, const PerShape<L>& bytes) {
   uint32_t longest = 0;
   uint32_t shortest = ~uint32_t{0};
   for (uint32_t i = 0; i < shapes<L>; ++i) {
@@ -497,38 +497,28 @@ template <class L, class Keys>
 
 template <class L, class Keys>
 [[gnu::noinline]] void open_group(const Keys& keys, Job* jobs) {
-  const uint8_t* sealed[L::width];
-  const uint8_t* from[L::width];
-  uint8_t* to[L::width];
+  const Column sealed(jobs->sealed, 0);
+  const Column from(jobs->sealed, block_bytes);
+  const Column to(jobs->plaintext, 0);
   PerShape<L> bytes;
   for (uint32_t i = 0; i < shapes<L>; ++i) bytes[i] = jobs[i].plaintext_bytes;
-  for (uint32_t i = 0; i < L::width; ++i) {
-    sealed[i] = jobs[i].sealed;
-    from[i] = jobs[i].sealed + block_bytes;
-    to[i] = jobs[i].plaintext;
-  }
   const typename L::Block tag = L::gather(sealed, 0);
   apply_ctr<L>(keys, tag, from, to, bytes);
   uint32_t authentic[L::width];
   L::compare(s2v<L>(keys, jobs), tag, authentic);
   for (uint32_t i = 0; i < L::width; ++i) {
-    keep_or_wipe(to[i], bytes[i % shapes<L>], authentic[i]);
+    keep_or_wipe(to(i), bytes[i % shapes<L>], authentic[i]);
     jobs[i].authentic = authentic[i];
   }
 }
 
 template <class L, class Keys>
 [[gnu::noinline]] void seal_group(const Keys& keys, Job* jobs) {
-  const uint8_t* from[L::width];
-  uint8_t* sealed[L::width];
-  uint8_t* to[L::width];
+  const Column from(jobs->plaintext, 0);
+  const Column sealed(jobs->sealed, 0);
+  const Column to(jobs->sealed, block_bytes);
   PerShape<L> bytes;
   for (uint32_t i = 0; i < shapes<L>; ++i) bytes[i] = jobs[i].plaintext_bytes;
-  for (uint32_t i = 0; i < L::width; ++i) {
-    from[i] = jobs[i].plaintext;
-    sealed[i] = jobs[i].sealed;
-    to[i] = jobs[i].sealed + block_bytes;
-  }
   const typename L::Block tag = s2v<L>(keys, jobs);
   apply_ctr<L>(keys, tag, from, to, bytes);
   L::scatter(sealed, 0, tag);

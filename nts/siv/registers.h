@@ -101,13 +101,22 @@ struct RegisterLanes {
   [[gnu::always_inline]] static Block select(const Block& mask, const Block& a, const Block& b) {
     return both(b, only(both(a, b), mask));
   }
-  [[gnu::always_inline]] static Block gather(const uint8_t* const (&from)[width], size_t offset) {
-    return each([&](uint32_t i)
-                    __attribute__((always_inline)) { return V::gather(from + i * V::lanes, offset); });
+  // `from(i)` and `to(i)` are the addresses in lane i.
+  template <class From>
+  [[gnu::always_inline]] static Block gather(const From& from, size_t offset) {
+    return each([&](uint32_t i) __attribute__((always_inline)) {
+      return V::gather([&](uint32_t lane)
+                           __attribute__((always_inline)) { return from(i * V::lanes + lane) + offset; });
+    });
   }
-  [[gnu::always_inline]] static void scatter(uint8_t* const (&to)[width], size_t offset, const Block& block) {
+  template <class To>
+  [[gnu::always_inline]] static void scatter(const To& to, size_t offset, const Block& block) {
 #pragma GCC unroll 8
-    for (uint32_t i = 0; i < R; ++i) V::scatter(to + i * V::lanes, offset, block.part[i]);
+    for (uint32_t i = 0; i < R; ++i) {
+      V::scatter(
+          [&](uint32_t lane) __attribute__((always_inline)) { return to(i * V::lanes + lane) + offset; },
+          block.part[i]);
+    }
   }
   [[gnu::always_inline]] static Block from_octets(const Octets (&octets)[width]) {
     return each([&](uint32_t i) __attribute__((always_inline)) {
@@ -205,9 +214,7 @@ struct RegisterLanes {
     return each([&](uint32_t i) __attribute__((always_inline)) { return V::shuffled(block.part[i], order); });
   }
   [[gnu::always_inline]] static Block moved(const Block& block, const int8_t* const (&windows)[width]) {
-    const uint8_t* from[width];
-    for (uint32_t i = 0; i < width; ++i) from[i] = reinterpret_cast<const uint8_t*>(windows[i]);
-    const Block order = gather(from, 0);
+    const Block order = gather([&](uint32_t i) { return reinterpret_cast<const uint8_t*>(windows[i]); }, 0);
     return each([&](uint32_t i)
                     __attribute__((always_inline)) { return V::shuffled(block.part[i], order.part[i]); });
   }

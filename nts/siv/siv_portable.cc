@@ -49,9 +49,7 @@ struct PortableLane {
     }
     const State& state(uint32_t row) const { return state_[row == row::fold ? fold_at : row]; }
     Block block(uint32_t row) const {
-      const uint8_t* from[width];
-      for (uint32_t i = 0; i < width; ++i) from[i] = rows_ + i * lane_bytes_ + row * block_bytes;
-      return gather(from, 0);
+      return gather([&](uint32_t i) { return rows_ + i * lane_bytes_ + row * block_bytes; }, 0);
     }
     bool knows_empty() const { return knows_empty_; }
 
@@ -136,13 +134,16 @@ struct PortableLane {
     }
     return out;
   }
-  static Block gather(const uint8_t* const (&from)[width], size_t offset) {
+  // `from(i)` and `to(i)` are the addresses in lane i.
+  template <class From>
+  static Block gather(const From& from, size_t offset) {
     Block block;
-    for (uint32_t i = 0; i < width; ++i) block.lane[i] = load_some(from[i] + offset, block_bytes);
+    for (uint32_t i = 0; i < width; ++i) block.lane[i] = load_some(from(i) + offset, block_bytes);
     return block;
   }
-  static void scatter(uint8_t* const (&to)[width], size_t offset, const Block& block) {
-    for (uint32_t i = 0; i < width; ++i) store_some(to[i] + offset, block.lane[i], block_bytes);
+  template <class To>
+  static void scatter(const To& to, size_t offset, const Block& block) {
+    for (uint32_t i = 0; i < width; ++i) store_some(to(i) + offset, block.lane[i], block_bytes);
   }
   static Block from_octets(const Octets (&octets)[width]) {
     Block block;

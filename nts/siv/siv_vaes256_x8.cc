@@ -29,15 +29,18 @@ struct Ymm {
   [[gnu::always_inline]] static Register same(const uint8_t* at) {
     return _mm256_broadcastsi128_si256(_mm_loadu_si128(reinterpret_cast<const __m128i*>(at)));
   }
-  [[gnu::always_inline]] static Register gather(const uint8_t* const* from, size_t offset) {
-    const auto one = [=](uint32_t i) __attribute__((always_inline)) {
-      return _mm_loadu_si128(reinterpret_cast<const __m128i*>(from[i] + offset));
+  // `from(i)` and `to(i)` are the addresses in packet i of the register.
+  template <class From>
+  [[gnu::always_inline]] static Register gather(const From& from) {
+    const auto one = [&](uint32_t i) __attribute__((always_inline)) {
+      return _mm_loadu_si128(reinterpret_cast<const __m128i*>(from(i)));
     };
     return _mm256_inserti128_si256(_mm256_castsi128_si256(one(0)), one(1), 1);
   }
-  [[gnu::always_inline]] static void scatter(uint8_t* const* to, size_t offset, Register a) {
-    _mm_storeu_si128(reinterpret_cast<__m128i*>(to[0] + offset), _mm256_castsi256_si128(a));
-    _mm_storeu_si128(reinterpret_cast<__m128i*>(to[1] + offset), _mm256_extracti128_si256(a, 1));
+  template <class To>
+  [[gnu::always_inline]] static void scatter(const To& to, Register a) {
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(to(0)), _mm256_castsi256_si128(a));
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(to(1)), _mm256_extracti128_si256(a, 1));
   }
 
   // ---- The cipher ----

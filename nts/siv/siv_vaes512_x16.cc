@@ -32,18 +32,21 @@ struct Zmm {
   [[gnu::always_inline]] static Register same(const uint8_t* at) {
     return _mm512_maskz_broadcast_i32x4(every, _mm_loadu_si128(reinterpret_cast<const __m128i*>(at)));
   }
-  [[gnu::always_inline]] static Register gather(const uint8_t* const* from, size_t offset) {
-    const auto one = [=](uint32_t i) __attribute__((always_inline)) {
-      return _mm_loadu_si128(reinterpret_cast<const __m128i*>(from[i] + offset));
+  // `from(i)` and `to(i)` are the addresses in packet i of the register.
+  template <class From>
+  [[gnu::always_inline]] static Register gather(const From& from) {
+    const auto one = [&](uint32_t i) __attribute__((always_inline)) {
+      return _mm_loadu_si128(reinterpret_cast<const __m128i*>(from(i)));
     };
     __m512i a = _mm512_castsi128_si512(one(0));
     a = _mm512_inserti32x4(a, one(1), 1);
     a = _mm512_inserti32x4(a, one(2), 2);
     return _mm512_inserti32x4(a, one(3), 3);
   }
-  [[gnu::always_inline]] static void scatter(uint8_t* const* to, size_t offset, Register a) {
-    const auto put = [=](uint32_t i, __m128i one) __attribute__((always_inline)) {
-      _mm_storeu_si128(reinterpret_cast<__m128i*>(to[i] + offset), one);
+  template <class To>
+  [[gnu::always_inline]] static void scatter(const To& to, Register a) {
+    const auto put = [&](uint32_t i, __m128i one) __attribute__((always_inline)) {
+      _mm_storeu_si128(reinterpret_cast<__m128i*>(to(i)), one);
     };
     put(0, __builtin_shufflevector(a, a, 0, 1));
     put(1, _mm512_maskz_extracti32x4_epi32(static_cast<__mmask8>(every), a, 1));

@@ -25,11 +25,14 @@ struct Xmm {
     _mm_storeu_si128(reinterpret_cast<__m128i*>(at), a);
   }
   [[gnu::always_inline]] static Register same(const uint8_t* at) { return load(at); }
-  [[gnu::always_inline]] static Register gather(const uint8_t* const* from, size_t offset) {
-    return load(from[0] + offset);
+  // `from(i)` and `to(i)` are the addresses in packet i of the register.
+  template <class From>
+  [[gnu::always_inline]] static Register gather(const From& from) {
+    return load(from(0));
   }
-  [[gnu::always_inline]] static void scatter(uint8_t* const* to, size_t offset, Register a) {
-    store(to[0] + offset, a);
+  template <class To>
+  [[gnu::always_inline]] static void scatter(const To& to, Register a) {
+    store(to(0), a);
   }
 
   // ---- The cipher ----
