@@ -2,12 +2,15 @@
 //
 // All of them come from the same rounds, so that what slows this machine for a second slows all of them, and
 // a ratio compares like with like.
+#include <algorithm>
 #include <cstdio>
 #include <cstring>
 #include <exception>
+#include <list>
 #include <rte_cycles.h>
 #include <sched.h>
 #include <stdexcept>
+#include <string>
 
 #include "bench/dataplane/worker_rig.h"
 #include "bench/nts/server_rig.h"
@@ -19,7 +22,8 @@ namespace {
 constexpr const char* help = R"(usage: bench/headline
 
 Builds what is missing and prints figures of this machine, name=value, in under 50 s (the first build takes
-longer). All cycles are TSC cycles per request, medians over bursts of rounds that take turns.
+longer). All cycles are TSC cycles per request, medians over bursts of rounds that take turns;
+the crypto alone is timed when it runs for the second time in its turn.
 
   tier                 the AES-SIV tier in use: the best one this CPU runs
   plain_cycles         one plain NTP request, frame to frame: DPDK ring, receive, unwrap, packet core, wrap
@@ -29,6 +33,8 @@ longer). All cycles are TSC cycles per request, medians over bursts of rounds th
                        verify, seal a fresh cookie, expand S2C, seal the answer
   nettle_cycles        the same by nettle, as chrony uses it: one message after another
   nettle_ratio         nettle_cycles / siv_cycles
+  vaes512_ratio, vaes256_ratio, aesni_ratio
+                       nettle_cycles / the same by that tier; "none" where this CPU cannot run it
   plain_cycles_burst1, plain_cycles_burst8, nts_cycles_burst1, nts_cycles_burst8
                        as above, in smaller bursts
   core_plain_cycles, core_nts_cycles
@@ -63,44 +69,77 @@ struct Figure {
 
 void print(const char* name, double cycles) { std::printf("%s=%.1f\n", name, cycles); }
 
+// The crypto alone, by one tier.
+struct Crypto {
+  explicit Crypto(const nts::siv::Kernels& tier) : kernels(tier), work(tier, nts::burst_max) {}
+  // Run twice and timed once: a server runs one tier all day, and finds its code and branches where it left
+  // them; here another tier ran before.
+  void time(bench::Stopwatch& watch) {
+    work.run();
+    watch.start();
+    work.run();
+    cycles.push_back(watch.stop() / nts::burst_max);
+  }
+  const nts::siv::Kernels& kernels;
+  bench::SivWork work;
+  std::vector<double> cycles;
+};
+
+// "vaes512" of "vaes512_x16".
+std::string family_of(const nts::siv::Kernels& tier) {
+  const std::string name = tier.name;
+  return name.substr(0, name.find('_'));
+}
+
 void measure(const nts::siv::Kernels& tier, const dataplane::EalOptions& options) {
   using bench::Load;
   const dataplane::Eal eal(options);
   bench::WorkerRig worker(tier);
   bench::ServerRig core(tier);
-  bench::SivWork siv(tier, nts::burst_max);
-  bench::SivWork nettle(tests::nettle_kernels(), nts::burst_max);
+  Crypto nettle(tests::nettle_kernels());
+  std::list<Crypto> tiers;  // all but the last, which is for machines without AES instructions
+  for (const nts::siv::Kernels* one : nts::siv::all_tiers().first(nts::siv::all_tiers().size() - 1)) {
+    if (one->cpu_can_run() != 0) tiers.emplace_back(*one);
+  }
+  if (tiers.empty()) tiers.emplace_back(tier);
   bench::Stopwatch watch;
   Figure frames[] = {{"plain_cycles", Load::plain, 32},       {"nts_cycles", Load::nts, 32},
                      {"plain_cycles_burst1", Load::plain, 1}, {"plain_cycles_burst8", Load::plain, 8},
                      {"nts_cycles_burst1", Load::nts, 1},     {"nts_cycles_burst8", Load::nts, 8}};
   Figure cores[] = {{"core_plain_cycles", Load::plain, 32}, {"core_nts_cycles", Load::nts, 32}};
-  std::vector<double> siv_cycles;
-  std::vector<double> nettle_cycles;
-  const auto time = [&](bench::SivWork& work, std::vector<double>& cycles) {
-    watch.start();
-    work.run();
-    cycles.push_back(watch.stop() / nts::burst_max);
-  };
-
   for (int round = 0; round < rounds; ++round) {
     for (int turn = 0; turn < 8; ++turn) {
-      time(siv, siv_cycles);
-      time(nettle, nettle_cycles);
+      for (Crypto& one : tiers) one.time(watch);
+      nettle.time(watch);
     }
     for (Figure& figure : frames) worker.serve(figure.load, figure.burst, figure.cycles);
     for (Figure& figure : cores) core.serve(figure.load, figure.burst, figure.cycles);
   }
-  if (!siv.was_right() || !nettle.was_right()) throw std::runtime_error("the crypto gave a wrong answer");
+  bool is_right = nettle.work.was_right();
+  for (const Crypto& one : tiers) is_right = is_right && one.work.was_right();
+  if (!is_right) throw std::runtime_error("the crypto gave a wrong answer");
 
   std::printf("tier=%s\n", tier.name);
   for (const Figure& figure : frames) print(figure.name, bench::median_of(figure.cycles));
   for (const Figure& figure : cores) print(figure.name, bench::median_of(figure.cycles));
-  const double siv_median = bench::median_of(siv_cycles);
-  const double nettle_median = bench::median_of(nettle_cycles);
-  print("siv_cycles", siv_median);
-  print("nettle_cycles", nettle_median);
-  std::printf("nettle_ratio=%.2f\n", nettle_median / siv_median);
+  const double nettle_cycles = bench::median_of(nettle.cycles);
+  for (const Crypto& one : tiers) {
+    if (&one.kernels != &tier) continue;
+    const double siv_cycles = bench::median_of(one.cycles);
+    print("siv_cycles", siv_cycles);
+    print("nettle_cycles", nettle_cycles);
+    std::printf("nettle_ratio=%.2f\n", nettle_cycles / siv_cycles);
+  }
+  for (const nts::siv::Kernels* one : nts::siv::all_tiers().first(nts::siv::all_tiers().size() - 1)) {
+    const auto run = std::find_if(tiers.begin(), tiers.end(),
+                                  [one](const Crypto& crypto) { return &crypto.kernels == one; });
+    const std::string name = family_of(*one) + "_ratio";
+    if (run == tiers.end()) {
+      std::printf("%s=none\n", name.c_str());
+    } else {
+      std::printf("%s=%.2f\n", name.c_str(), nettle_cycles / bench::median_of(run->cycles));
+    }
+  }
   std::printf("memory=%s\n", options.hugepages ? "hugepages" : "ordinary");
   std::printf("tsc_hz=%llu\n", static_cast<unsigned long long>(rte_get_tsc_hz()));
 }

@@ -222,7 +222,7 @@ std::string read_tier(const ConfigValue& value) {
       std::all_of(text.begin(), text.end(), [](char c) { return is_letter_or_digit(c) || c == '_'; });
   if (!is_name)
     value.refuse("\"" + text + "\" cannot be the name of a tier",
-                 "write \"auto\" or a name like \"portable\"");
+                 "write \"auto\" or a name like \"portable_x4\"");
   return text;
 }
 

@@ -5,8 +5,9 @@
 // (associated data, nonce, plaintext), as in RFC 5297 section 6: associated data is always one component,
 // even when it is empty; a nonce of 0 octets is no component at all (deterministic mode, RFC 5297 section 4).
 //
-// A tier file includes this file, lanes.h, <immintrin.h> and <stdint.h>, and nothing else: an inline function
-// of the standard library compiled with wider instructions could become the copy that baseline code calls.
+// A tier file includes headers of this folder, <cpuid.h>, <immintrin.h> and <stdint.h>, and nothing else: an
+// inline function of the standard library compiled with wider instructions could become the copy that
+// baseline code calls.
 #pragma once
 
 #include <stdint.h>

@@ -12,13 +12,16 @@ namespace nts::siv {
 extern const Kernels portable_x4;
 #if defined(__x86_64__)
 extern const Kernels aesni_x4;
+extern const Kernels vaes256_x8;
+extern const Kernels vaes512_x16;
 #endif
 
 namespace {
 
 constexpr const Kernels* const tiers[] = {
-// Wider tiers come first when they come.
 #if defined(__x86_64__)
+    &vaes512_x16,
+    &vaes256_x8,
     &aesni_x4,
 #endif
     &portable_x4,
@@ -77,7 +80,7 @@ constexpr KnownAnswer answers[] = {
 };
 
 constexpr std::size_t message_bytes_max = 80;
-constexpr std::uint32_t messages_max = 33;  // one more than two groups of the widest tier planned
+constexpr std::uint32_t messages_max = 33;  // one more than two groups of the widest tier
 
 // `count` messages through one call: message i is answers[(first + i * step) % size], so that a step of 0
 // puts one shape into all lanes and a step of 1 unlike ones side by side, for which a tier has other code.

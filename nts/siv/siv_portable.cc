@@ -16,7 +16,12 @@ namespace {
 constexpr uint64_t in_each_lane(uint64_t bits) { return bits * 0x0001000100010001ULL; }
 
 struct PortableLane {
+  using Narrower = void;
   static constexpr uint32_t width = 4;
+  static constexpr uint32_t keys_in_row = 1;
+  static constexpr uint32_t row_bytes = block_bytes;
+  static constexpr uint32_t rows_bytes = row::count * row_bytes;
+  static constexpr uint32_t counters_abreast = 1;
 
   struct Block {
     Octets lane[width];
@@ -28,41 +33,45 @@ struct PortableLane {
   // Bitsliced copies of the round keys in use, wiped when they go.
   class Keys {
    public:
-    Keys(const Schedule* const (&schedules)[width], bool with_ctr, bool knows_empty)
-        : knows_empty_(knows_empty) {
-      for (uint32_t i = 0; i < width; ++i) schedules_[i] = schedules[i];
+    Keys(const uint8_t* rows, uint32_t lane_bytes, bool with_ctr, bool knows_empty)
+        : rows_(rows), lane_bytes_(lane_bytes), knows_empty_(knows_empty) {
       for (uint32_t round = 0; round < round_keys; ++round) {
-        mac_[round] = enter(load(offsetof(Schedule, mac) + round * block_bytes));
-        if (with_ctr) ctr_[round] = enter(load(offsetof(Schedule, ctr) + round * block_bytes));
+        state_[row::mac + round] = enter(block(row::mac + round));
+        if (with_ctr) state_[row::ctr + round] = enter(block(row::ctr + round));
       }
+      state_[fold_at] = both(state_[row::mac + whiten], state_[row::mac + last_round]);
     }
     Keys(const Keys&) = delete;
     Keys& operator=(const Keys&) = delete;
     ~Keys() {
-      __builtin_memset(mac_, 0, sizeof mac_);
-      __builtin_memset(ctr_, 0, sizeof ctr_);
-      __asm__ __volatile__("" : : "r"(mac_), "r"(ctr_) : "memory");  // the stores are not dead
+      __builtin_memset(state_, 0, sizeof state_);
+      __asm__ __volatile__("" : : "r"(state_) : "memory");  // the stores are not dead
     }
-    const State& mac(uint32_t round) const { return mac_[round]; }
-    const State& ctr(uint32_t round) const { return ctr_[round]; }
-    State fold() const { return both(mac_[whiten], mac_[last_round]); }
-    Block whole() const { return load(offsetof(Schedule, whole)); }
-    Block padded() const { return load(offsetof(Schedule, padded)); }
-    Block s2v_start() const { return load(offsetof(Schedule, s2v_start)); }
-    Block s2v_empty() const { return load(offsetof(Schedule, s2v_empty)); }
+    const State& state(uint32_t row) const { return state_[row == row::fold ? fold_at : row]; }
+    Block block(uint32_t row) const {
+      return gather([&](uint32_t i) { return rows_ + i * lane_bytes_ + row * block_bytes; }, 0);
+    }
     bool knows_empty() const { return knows_empty_; }
 
    private:
-    Block load(size_t offset) const {
-      const uint8_t* from[width];
-      for (uint32_t i = 0; i < width; ++i) from[i] = reinterpret_cast<const uint8_t*>(schedules_[i]) + offset;
-      return gather(from, 0);
-    }
-    State mac_[round_keys];
-    State ctr_[round_keys] = {};
-    const Schedule* schedules_[width];
+    static constexpr uint32_t fold_at = 2 * round_keys;
+    State state_[fold_at + 1] = {};
+    const uint8_t* rows_;
+    uint32_t lane_bytes_;  // between the keys of two lanes; 0 when they share one
     bool knows_empty_;
   };
+  struct SameKey : Keys {
+    SameKey(const uint8_t* rows, bool with_ctr) : Keys(rows, 0, with_ctr, true) {}
+  };
+  struct RowKeys : Keys {
+    RowKeys(const uint8_t* rows, bool with_ctr, bool knows_empty)
+        : Keys(rows, rows_bytes, with_ctr, knows_empty) {}
+  };
+  static void put_row(uint8_t* rows, uint32_t row, const Block& block) {
+    for (uint32_t i = 0; i < width; ++i) {
+      store_some(rows + i * rows_bytes + row * block_bytes, block.lane[i], block_bytes);
+    }
+  }
 
   // ---- Octets in and out of the slices ----
 
@@ -125,17 +134,25 @@ struct PortableLane {
     }
     return out;
   }
-  static Block gather(const uint8_t* const (&from)[width], size_t offset) {
+  // `from(i)` and `to(i)` are the addresses in lane i.
+  template <class From>
+  static Block gather(const From& from, size_t offset) {
     Block block;
-    for (uint32_t i = 0; i < width; ++i) block.lane[i] = load_some(from[i] + offset, block_bytes);
+    for (uint32_t i = 0; i < width; ++i) block.lane[i] = load_some(from(i) + offset, block_bytes);
     return block;
   }
-  static void scatter(uint8_t* const (&to)[width], size_t offset, const Block& block) {
-    for (uint32_t i = 0; i < width; ++i) store_some(to[i] + offset, block.lane[i], block_bytes);
+  template <class To>
+  static void scatter(const To& to, size_t offset, const Block& block) {
+    for (uint32_t i = 0; i < width; ++i) store_some(to(i) + offset, block.lane[i], block_bytes);
   }
   static Block from_octets(const Octets (&octets)[width]) {
     Block block;
     for (uint32_t i = 0; i < width; ++i) block.lane[i] = octets[i];
+    return block;
+  }
+  static Block same(const Octets& octets) {
+    Block block;
+    for (uint32_t i = 0; i < width; ++i) block.lane[i] = octets;
     return block;
   }
   static void to_octets(const Block& block, Octets (&octets)[width]) {
@@ -156,10 +173,11 @@ struct PortableLane {
   }
 
   // Octets move `by` places, 0 to 16, towards the end (up) or the front (down); zeros follow.
-  static Block moved_up(const Block& block, const uint32_t (&by)[width]) {
+  template <uint32_t N>
+  static Block moved_up(const Block& block, const uint32_t (&by)[N]) {
     Block out;
     for (uint32_t i = 0; i < width; ++i) {
-      const uint32_t bits = 8 * by[i];
+      const uint32_t bits = 8 * by[i % N];
       const Octets& o = block.lane[i];
       out.lane[i].low = shifted_up(o.low, bits);
       out.lane[i].high = bits < 64 ? shifted_up(o.high, bits) | shifted_down(o.low, 64 - bits)
@@ -167,10 +185,11 @@ struct PortableLane {
     }
     return out;
   }
-  static Block moved_down(const Block& block, const uint32_t (&by)[width]) {
+  template <uint32_t N>
+  static Block moved_down(const Block& block, const uint32_t (&by)[N]) {
     Block out;
     for (uint32_t i = 0; i < width; ++i) {
-      const uint32_t bits = 8 * by[i];
+      const uint32_t bits = 8 * by[i % N];
       const Octets& o = block.lane[i];
       out.lane[i].high = shifted_down(o.high, bits);
       out.lane[i].low = bits < 64 ? shifted_down(o.low, bits) | shifted_up(o.high, 64 - bits)

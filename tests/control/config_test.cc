@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "control/file_check.h"
+#include "nts/siv/siv.h"
 
 namespace control {
 namespace {
@@ -82,7 +83,7 @@ TEST(ParseConfig, ReadsEveryOption) {
       "[server]\nname = 'a.example'\naddresses = ['192.0.2.1/24', '2001:db8::1/64']\nntp_port = 4123\n"
       "answer_plain = false\nanswer_nts = true\n"
       "[dataplane]\ndevices = ['vdev:net_null0', 'af_packet:nm-srv']\ncores = [0, 1]\nmemory = 'ordinary'\n"
-      "siv_tier = 'portable'\ndeparture_ns = 7000\n"
+      "siv_tier = 'portable_x4'\ndeparture_ns = 7000\n"
       "[nts_ke]\nlisten = ['::1']\nport = 4443\ncertificate = '/c'\nprivate_key = '/k'\nntp_server = "
       "'192.0.2.9'\n"
       "ntp_servers_ours = ['b.example', '2001:db8::2']\nworkers = 2\nconnections_max = 10\n"
@@ -105,7 +106,7 @@ TEST(ParseConfig, ReadsEveryOption) {
   EXPECT_EQ(config.dataplane.devices, (std::vector<std::string>{"vdev:net_null0", "af_packet:nm-srv"}));
   EXPECT_EQ(config.dataplane.cores, (std::vector<std::uint32_t>{0, 1}));
   EXPECT_EQ(config.dataplane.memory, shm::Memory::ordinary);
-  EXPECT_EQ(config.dataplane.siv_tier, "portable");
+  EXPECT_EQ(config.dataplane.siv_tier, "portable_x4");
   EXPECT_EQ(config.dataplane.departure_ns, 7000U);
   EXPECT_EQ(config.nts_ke.listen, std::vector<std::string>{"::1"});
   EXPECT_EQ(config.nts_ke.port, 4443);
@@ -230,6 +231,17 @@ TEST(ParseConfig, F03_RefusesEachNumberOutsideItsRangeAndTakesItsEdges) {
       SCOPED_TRACE(number.key + " = " + value);
       EXPECT_THAT(error_of(line(value)), MatchesRegex("t.toml:[0-9]+:[0-9]+: [^\n]+; [^\n]+"));
     }
+  }
+}
+
+TEST(ParseConfig, TakesTheNameOfEveryTierAndTheNameThatMeansTheBest) {
+  for (const nts::siv::Kernels* tier : nts::siv::all_tiers()) {
+    const std::string line = std::string("siv_tier = '") + tier->name + "'";
+    EXPECT_EQ(parse_config(with("dataplane", line), "t.toml").dataplane.siv_tier, tier->name);
+  }
+  EXPECT_EQ(parse_config(with("dataplane", "siv_tier = 'auto'"), "t.toml").dataplane.siv_tier, "");
+  for (const std::string wrong : {"vaes512-x16", "vaes512 x16", "AVX/512"}) {
+    EXPECT_THAT(error_of(with("dataplane", "siv_tier = '" + wrong + "'")), HasSubstr("name of a tier"));
   }
 }
 

@@ -26,7 +26,7 @@ TEST(Settings, CarryEveryFieldOfTheConfiguration) {
   const Config config =
       config_of("addresses = ['192.0.2.1/24', '2001:db8::1/64']\nntp_port = 4123\nanswer_plain = false\n",
                 "devices = ['vdev:net_null0', 'af_packet:eth0']\ncores = [3, 1]\nmemory = 'ordinary'\n"
-                "siv_tier = 'portable'\ndeparture_ns = 7000\n");
+                "siv_tier = 'portable_x4'\ndeparture_ns = 7000\n");
   const shm::Settings settings = settings_from(config, {}, 9);
   EXPECT_EQ(settings.revision, 0U);
   ASSERT_EQ(settings.address_count, 2U);
@@ -46,7 +46,7 @@ TEST(Settings, CarryEveryFieldOfTheConfiguration) {
   EXPECT_EQ(settings.answer_plain, 0);
   EXPECT_EQ(settings.answer_nts, 1);
   EXPECT_EQ(settings.departure_ns, 7000U);
-  EXPECT_STREQ(settings.siv_tier, "portable");
+  EXPECT_STREQ(settings.siv_tier, "portable_x4");
 }
 
 TEST(Settings, AutomaticOnesTakeWhatTheMachineHas) {

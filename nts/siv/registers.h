@@ -1,0 +1,224 @@
+// The lanes of a CPU with vector registers: R registers of kind V side by side, V::lanes packets in each.
+//
+// V wraps the instructions of one register width, each where it is used; a tier file defines V and nothing
+// else. Constants that are the algorithm's stand here, once for all widths. Internal linkage throughout, for
+// the reason lanes.h gives.
+#pragma once
+
+#include "nts/siv/lanes.h"
+
+namespace nts::siv {
+namespace {
+
+// A block of 16 octets, to be broadcast.
+struct alignas(16) Pattern {
+  uint8_t octets[block_bytes];
+};
+
+// Octet i of a block shuffled by 16 octets of this, from offset 16 + by on, is octet i + by, or zero outside:
+// the shuffle clears where an index is negative. Where the window lies depends on a length alone.
+alignas(64) constexpr int8_t places[48] = {-1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1,  //
+                                           0,  1,  2,  3,  4,  5,  6,  7,  8,  9,  10, 11, 12, 13, 14, 15,  //
+                                           -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1};
+
+// `KeysInRow` is V::lanes but for lanes that are narrower than the rows of their tier: a lone lane takes the
+// first key of each row.
+template <class V, uint32_t R, uint32_t KeysInRow = V::lanes>
+struct RegisterLanes {
+  using Register = typename V::Register;
+  static constexpr uint32_t width = R * V::lanes;
+  static constexpr uint32_t keys_in_row = KeysInRow;
+  static constexpr uint32_t row_bytes = KeysInRow * block_bytes;
+  static constexpr uint32_t rows_bytes = row::count * row_bytes;
+  static constexpr uint32_t counters_abreast = R >= 4 ? 2 : 4;  // about eight registers in flight
+
+  struct Block {
+    Register part[R];
+  };
+  using State = Block;
+
+  // One expanded key for all lanes, of which a row holds nothing but its block.
+  class SameKey {
+   public:
+    [[gnu::always_inline]] SameKey(const uint8_t* rows, bool) : rows_(rows) {}
+    [[gnu::always_inline]] Block block(uint32_t row) const {
+      const Register key = V::same(rows_ + row * block_bytes);
+      return each([&](uint32_t) __attribute__((always_inline)) { return key; });
+    }
+    [[gnu::always_inline]] State state(uint32_t row) const { return block(row); }
+    [[gnu::always_inline]] static constexpr bool knows_empty() { return true; }
+
+   private:
+    const uint8_t* rows_;
+  };
+
+  // Borrows the rows: a round key of a register is one load, and nothing is copied that would have to be
+  // wiped.
+  class RowKeys {
+   public:
+    [[gnu::always_inline]] RowKeys(const uint8_t* rows, bool, bool knows_empty)
+        : rows_(rows), knows_empty_(knows_empty) {}
+    [[gnu::always_inline]] Block block(uint32_t row) const {
+      return each([&](uint32_t i) __attribute__((always_inline)) {
+        return V::load_row(rows_ + i * rows_bytes + row * row_bytes);
+      });
+    }
+    [[gnu::always_inline]] State state(uint32_t row) const { return block(row); }
+    [[gnu::always_inline]] bool knows_empty() const { return knows_empty_; }
+
+   private:
+    const uint8_t* rows_;
+    bool knows_empty_;
+  };
+
+  // Writes one block of each lane's expanded key.
+  [[gnu::always_inline]] static void put_row(uint8_t* rows, uint32_t row, const Block& block) {
+    for (uint32_t i = 0; i < R; ++i) V::store(rows + i * rows_bytes + row * row_bytes, block.part[i]);
+  }
+
+  template <class Operation>
+  [[gnu::always_inline]] static Block each(const Operation& operation) {
+    Block out;
+#pragma GCC unroll 8
+    for (uint32_t i = 0; i < R; ++i) out.part[i] = operation(i);
+    return out;
+  }
+
+  [[gnu::always_inline]] static State enter(const Block& block) { return block; }
+  [[gnu::always_inline]] static Block leave(const State& state) { return state; }
+  [[gnu::always_inline]] static State round(const State& s, const State& key) {
+    return each([&](uint32_t i) __attribute__((always_inline)) { return V::round(s.part[i], key.part[i]); });
+  }
+  [[gnu::always_inline]] static State last(const State& s, const State& key) {
+    return each([&](uint32_t i) __attribute__((always_inline)) { return V::last(s.part[i], key.part[i]); });
+  }
+  [[gnu::always_inline]] static Block both(const Block& a, const Block& b) {
+    return each([&](uint32_t i) __attribute__((always_inline)) { return V::both(a.part[i], b.part[i]); });
+  }
+  [[gnu::always_inline]] static Block only(const Block& a, const Block& mask) {
+    return each([&](uint32_t i) __attribute__((always_inline)) { return V::only(a.part[i], mask.part[i]); });
+  }
+  [[gnu::always_inline]] static Block select(const Block& mask, const Block& a, const Block& b) {
+    return both(b, only(both(a, b), mask));
+  }
+  // `from(i)` and `to(i)` are the addresses in lane i.
+  template <class From>
+  [[gnu::always_inline]] static Block gather(const From& from, size_t offset) {
+    return each([&](uint32_t i) __attribute__((always_inline)) {
+      return V::gather([&](uint32_t lane)
+                           __attribute__((always_inline)) { return from(i * V::lanes + lane) + offset; });
+    });
+  }
+  template <class To>
+  [[gnu::always_inline]] static void scatter(const To& to, size_t offset, const Block& block) {
+#pragma GCC unroll 8
+    for (uint32_t i = 0; i < R; ++i) {
+      V::scatter(
+          [&](uint32_t lane) __attribute__((always_inline)) { return to(i * V::lanes + lane) + offset; },
+          block.part[i]);
+    }
+  }
+  [[gnu::always_inline]] static Block from_octets(const Octets (&octets)[width]) {
+    return each([&](uint32_t i) __attribute__((always_inline)) {
+      return V::load(reinterpret_cast<const uint8_t*>(octets + i * V::lanes));
+    });
+  }
+  [[gnu::always_inline]] static void to_octets(const Block& block, Octets (&octets)[width]) {
+    for (uint32_t i = 0; i < R; ++i) {
+      V::store(reinterpret_cast<uint8_t*>(octets + i * V::lanes), block.part[i]);
+    }
+  }
+  [[gnu::always_inline]] static Block same(const Octets& octets) {
+    alignas(16) const Octets aligned = octets;
+    const Register one = V::same(reinterpret_cast<const uint8_t*>(&aligned));
+    return each([&](uint32_t) __attribute__((always_inline)) { return one; });
+  }
+
+  // Doubling in GF(2^128), RFC 5297 section 2.3: the block is one big-endian number.
+  [[gnu::always_inline]] static Block doubled(const Block& block) {
+    static constexpr Pattern reverse = {{15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0}};
+    // The polynomial, and the carry between halves.
+    static constexpr Pattern feedback = {{0x87, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0}};
+    const Register order = V::same(reverse.octets);
+    const Register carries = V::same(feedback.octets);
+    return each([&](uint32_t i) __attribute__((always_inline)) {
+      const Register number = V::shuffled(block.part[i], order);
+      const Register signs = V::half_signs_exchanged(number);
+      return V::shuffled(V::both(V::sum_u64(number, number), V::only(signs, carries)), order);
+    });
+  }
+
+  // Octets move `by` places towards the end (up) or the front (down); zeros follow.
+  [[gnu::always_inline]] static Block moved_up(const Block& block, const uint32_t (&by)[1]) {
+    return moved(block, places + 16 - by[0]);
+  }
+  [[gnu::always_inline]] static Block moved_down(const Block& block, const uint32_t (&by)[1]) {
+    return moved(block, places + 16 + by[0]);
+  }
+  template <uint32_t N>
+  [[gnu::always_inline]] static Block moved_up(const Block& block, const uint32_t (&by)[N]) {
+    const int8_t* windows[width];
+    for (uint32_t i = 0; i < width; ++i) windows[i] = places + 16 - by[i];
+    return moved(block, windows);
+  }
+  template <uint32_t N>
+  [[gnu::always_inline]] static Block moved_down(const Block& block, const uint32_t (&by)[N]) {
+    const int8_t* windows[width];
+    for (uint32_t i = 0; i < width; ++i) windows[i] = places + 16 + by[i];
+    return moved(block, windows);
+  }
+
+  // The tag with two bits cleared, as a number to count on from (RFC 5297 section 2.6); its last four octets
+  // are turned around, so that a lane counts in one addition.
+  [[gnu::always_inline]] static Block counter_base(const Block& tag) {
+    static constexpr Pattern clear = {{0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,  //
+                                       0x7f, 0xff, 0xff, 0xff, 0x7f, 0xff, 0xff, 0xff}};
+    const Register mask = V::same(clear.octets);
+    const Register order = V::same(counter_order.octets);
+    return each([&](uint32_t i) __attribute__((always_inline)) {
+      return V::shuffled(V::only(tag.part[i], mask), order);
+    });
+  }
+  // The cleared bit 31 keeps a count of blocks below 2^31 from carrying out of the last four octets.
+  [[gnu::always_inline]] static Block counter(const Block& base, uint32_t number) {
+    const Register order = V::same(counter_order.octets);
+    const Register add = V::last_word(number);
+    return each([&](uint32_t i) __attribute__((always_inline)) {
+      return V::shuffled(V::sum_u32(base.part[i], add), order);
+    });
+  }
+
+  // equal[i] is 1 when lane i is the same in both. No branch: all octets are always compared.
+  [[gnu::always_inline]] static void compare(const Block& a, const Block& b, uint32_t (&equal)[width]) {
+    for (uint32_t i = 0; i < R; ++i) V::compare(a.part[i], b.part[i], equal + i * V::lanes);
+  }
+
+  // The S-box of the rotated last word comes out of the cipher's last round: with four equal columns its
+  // ShiftRows moves nothing, and the round constant is its key.
+  [[gnu::always_inline]] static Block next_round_key(const Block& key, uint8_t round_constant) {
+    static constexpr Pattern rotate = {{13, 14, 15, 12, 13, 14, 15, 12, 13, 14, 15, 12, 13, 14, 15, 12}};
+    const Register order = V::same(rotate.octets);
+    const Register constant = V::each_word(round_constant);
+    return each([&](uint32_t i) __attribute__((always_inline)) {
+      const Register word = V::last(V::shuffled(key.part[i], order), constant);
+      const Register pair = V::both(key.part[i], V::word_up(key.part[i]));
+      return V::all(pair, V::two_words_up(pair), word);
+    });
+  }
+
+ private:
+  static constexpr Pattern counter_order = {{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 15, 14, 13, 12}};
+
+  [[gnu::always_inline]] static Block moved(const Block& block, const int8_t* window) {
+    const Register order = V::same(reinterpret_cast<const uint8_t*>(window));
+    return each([&](uint32_t i) __attribute__((always_inline)) { return V::shuffled(block.part[i], order); });
+  }
+  [[gnu::always_inline]] static Block moved(const Block& block, const int8_t* const (&windows)[width]) {
+    const Block order = gather([&](uint32_t i) { return reinterpret_cast<const uint8_t*>(windows[i]); }, 0);
+    return each([&](uint32_t i)
+                    __attribute__((always_inline)) { return V::shuffled(block.part[i], order.part[i]); });
+  }
+};
+
+}  // namespace
+}  // namespace nts::siv
