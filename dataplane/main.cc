@@ -28,6 +28,7 @@
 #include "dataplane/page_watch.h"
 #include "dataplane/port/kernel_guard.h"
 #include "dataplane/port/port.h"
+#include "dataplane/port/xdp_redirects.h"
 #include "dataplane/service.h"
 #include "dataplane/shm/segment.h"
 #include "dataplane/worker.h"
@@ -108,12 +109,16 @@ EalOptions eal_options(const shm::Settings& settings, std::uint32_t queues) {
 
 using Ports = std::vector<std::unique_ptr<Port>>;
 
-Ports open_ports(const shm::Settings& settings, const BufferPool& buffers) {
+Ports open_ports(const shm::Settings& settings, const BufferPool& buffers, XdpRedirects& redirects) {
   Ports ports;
   for (std::uint32_t i = 0; i < settings.device_count; ++i) {
+    const DeviceName name = parse_device(settings.devices[i]);
+    const std::string interface(name.kind == "af_xdp" ? name.rest : "");
     try {
+      if (!interface.empty()) redirects.make_room(interface);
       ports.push_back(std::make_unique<Port>(settings.devices[i], i,
                                              static_cast<std::uint16_t>(settings.core_count), buffers));
+      if (!interface.empty()) redirects.adopt(interface);
     } catch (const PortError& error) {
       const std::string driver_says = take_eal_messages();
       throw PortError(error.what() + (driver_says.empty() ? "" : " (the driver says: " + driver_says + ")"));
@@ -143,8 +148,14 @@ std::unique_ptr<KernelGuard> make_guard(const Ports& ports) {
   return interfaces.empty() ? nullptr : std::make_unique<KernelGuard>(std::move(interfaces));
 }
 
-std::vector<std::string> follow(KernelGuard& guard, const shm::Settings& settings) {
-  return guard.follow(std::span(settings.addresses).first(settings.address_count), settings.ntp_port);
+// The two that say to the kernel which requests are ours. Returns one sentence for each failure.
+std::vector<std::string> follow(KernelGuard* guard, XdpRedirects& redirects, const shm::Settings& settings) {
+  const auto addresses = std::span(settings.addresses).first(settings.address_count);
+  std::vector<std::string> failures = redirects.follow(addresses, settings.ntp_port);
+  if (guard == nullptr) return failures;
+  const std::vector<std::string> more = guard->follow(addresses, settings.ntp_port);
+  failures.insert(failures.end(), more.begin(), more.end());
+  return failures;
 }
 
 std::uint64_t new_instance_id() {
@@ -244,7 +255,8 @@ bool needs_restart(const shm::Settings& running, const shm::Settings& wanted) {
 
 // The main thread's days: until a signal comes.
 void watch_over(PageWatch& watch, StopSignals& signals, const shm::Settings& started, KernelGuard* guard,
-                const std::vector<std::unique_ptr<Worker>>& workers, const shm::StatsPage& stats) {
+                XdpRedirects& redirects, const std::vector<std::unique_ptr<Worker>>& workers,
+                const shm::StatsPage& stats) {
   Watchdog watchdog;
   shm::Settings settings = started;
   bool has_told_restart = false;
@@ -270,8 +282,8 @@ void watch_over(PageWatch& watch, StopSignals& signals, const shm::Settings& sta
       }
     }
     const bool retry = guard_is_incomplete && Clock::now() - guarded >= guard_retry_interval;
-    if (guard != nullptr && (is_new || retry)) {
-      const std::vector<std::string> failures = follow(*guard, settings);
+    if (is_new || retry) {
+      const std::vector<std::string> failures = follow(guard, redirects, settings);
       if (is_new) std::for_each(failures.begin(), failures.end(), say);
       guard_is_incomplete = !failures.empty();
       guarded = Clock::now();
@@ -296,13 +308,13 @@ void serve(const Options& options) {
   const Eal eal(eal_options(*settings, queues));
   forbid_dumps();
   const BufferPool buffers("frames", queues);
-  const Ports ports = open_ports(*settings, buffers);
+  XdpRedirects redirects(options.pages / "dataplane");  // outlives the ports: they detach what it remembers
+  const Ports ports = open_ports(*settings, buffers, redirects);
   const std::unique_ptr<KernelGuard> guard = make_guard(ports);
   // At start an address that is taken is the operator's to solve: two servers on one port help nobody.
-  if (guard) {
-    if (const std::vector<std::string> failures = follow(*guard, *settings); !failures.empty()) {
-      throw PortError(failures.front());
-    }
+  if (const std::vector<std::string> failures = follow(guard.get(), redirects, *settings);
+      !failures.empty()) {
+    throw PortError(failures.front());
   }
 
   const std::uint64_t instance_id = new_instance_id();
@@ -321,7 +333,7 @@ void serve(const Options& options) {
     for (const auto& port : ports) say("serving on " + port->description());
     say(std::string("crypto ") + tier.name + ", cores " + std::to_string(settings->core_count));
     for (const std::string& trouble : watch.troubles()) say(trouble + "; serving without it until then");
-    watch_over(watch, signals, *settings, guard.get(), workers, *stats);
+    watch_over(watch, signals, *settings, guard.get(), redirects, workers, *stats);
     sd_notify(0, "STOPPING=1");
   }
   stats->serving.store(0);

@@ -29,8 +29,8 @@ struct Kind {
 };
 constexpr std::array<Kind, 4> kinds = {{
     {"af_packet", open_af_packet, {}},
+    {"af_xdp", open_af_xdp, {}},
     {"vdev", open_vdev, {}},
-    {"af_xdp", nullptr, "af_xdp: devices are not in this version; use af_packet:INTERFACE"},
     {"pci", nullptr, "pci: devices are not in this version; use af_packet:INTERFACE"},
 }};
 
@@ -38,7 +38,7 @@ const Kind& kind_of(std::string_view word) {
   const auto* kind = std::find_if(kinds.begin(), kinds.end(), [&](const Kind& k) { return k.word == word; });
   if (kind == kinds.end()) {
     throw PortError("device kind \"" + std::string(word) +
-                    "\" is not known; use af_packet:INTERFACE or vdev:DRIVER");
+                    "\" is not known; use af_packet:INTERFACE, af_xdp:INTERFACE or vdev:DRIVER");
   }
   if (kind->open == nullptr) throw PortError(std::string(kind->refusal));
   return *kind;

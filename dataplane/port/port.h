@@ -168,6 +168,7 @@ struct OpenedDevice {
 };
 // `rest` is what stands behind the colon. Each throws PortError.
 [[nodiscard]] OpenedDevice open_af_packet(std::string_view rest, std::uint32_t index, std::uint16_t workers);
+[[nodiscard]] OpenedDevice open_af_xdp(std::string_view rest, std::uint32_t index, std::uint16_t workers);
 [[nodiscard]] OpenedDevice open_vdev(std::string_view rest, std::uint32_t index, std::uint16_t workers);
 
 }  // namespace dataplane
