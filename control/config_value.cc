@@ -192,7 +192,7 @@ shm::Address read_interface_address(const ConfigValue& value) {
 
 std::string read_device(const ConfigValue& value) {
   std::string text = read_text(value);
-  const std::string form = "write one like \"af_packet:eth0\" or \"vdev:net_null0\"";
+  const std::string form = "write one like \"af_packet:eth0\", \"af_xdp:eth0\" or \"vdev:net_null0\"";
   if (text.size() >= shm::device_name_bytes) value.refuse("the device is too long", form);
   for (const char c : text) {
     if (c <= ' ' || c > '~') value.refuse("the device holds a space or an unprintable character", form);
@@ -202,9 +202,10 @@ std::string read_device(const ConfigValue& value) {
   if (colon == std::string::npos || colon + 1 == text.size()) {
     value.refuse("\"" + text + "\" is no device", form);
   }
-  if (kind == "af_xdp" || kind == "pci") value.refuse("this version has no " + kind + " port yet", form);
-  if (kind != "af_packet" && kind != "vdev") value.refuse("\"" + kind + "\" is no kind of port", form);
-  if (kind == "af_packet") {
+  if (kind == "pci") value.refuse("this version has no " + kind + " port yet", form);
+  const bool has_interface = kind == "af_packet" || kind == "af_xdp";
+  if (!has_interface && kind != "vdev") value.refuse("\"" + kind + "\" is no kind of port", form);
+  if (has_interface) {
     const std::string interface = text.substr(colon + 1);
     if (interface.size() > interface_bytes_max || interface.find('/') != std::string::npos ||
         interface.find(',') != std::string::npos) {

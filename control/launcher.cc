@@ -160,12 +160,16 @@ ChildSpec dataplane_spec(const Config& config, const LauncherOptions& options) {
   spec.environment = {"RUNTIME_DIRECTORY=" + (pages / identity_of(Role::dataplane).name).native()};
   spec.watchdog = dataplane_watchdog;
   const auto& devices = config.dataplane.devices;
-  const bool has_kernel_port = std::any_of(devices.begin(), devices.end(), [](const std::string& device) {
-    return device.starts_with("af_packet:");
-  });
-  if (has_kernel_port) {
+  const auto has_kind = [&](std::string_view kind) {
+    return std::any_of(devices.begin(), devices.end(),
+                       [&](const std::string& device) { return device.starts_with(kind); });
+  };
+  const bool has_xdp_port = has_kind("af_xdp:");
+  if (has_xdp_port || has_kind("af_packet:")) {
     // Its frames, and the interface's flags and address, which DPDK's driver sets at every start.
     spec.capabilities = {CAP_NET_RAW, CAP_NET_ADMIN};
+    // The XDP program and its maps, and frames that the kernel shares with us in locked memory.
+    if (has_xdp_port) spec.capabilities.insert(spec.capabilities.end(), {CAP_BPF, CAP_IPC_LOCK});
     // For the sockets that keep the kernel from answering at our port.
     if (config.server.ntp_port < unprivileged_port_min) spec.capabilities.push_back(CAP_NET_BIND_SERVICE);
   }

@@ -9,7 +9,8 @@
 namespace control {
 namespace {
 
-constexpr std::string_view interface_kind = "af_packet:";
+// The kinds of port that stand on an interface of the kernel.
+constexpr std::array<std::string_view, 2> interface_kinds = {"af_packet:", "af_xdp:"};
 
 // The configuration's own bounds (config_value.cc) keep `text` shorter than its place.
 template <std::size_t Bytes>
@@ -22,7 +23,9 @@ void store_text(char (&place)[Bytes], const std::string& text) {
 std::vector<std::string> interfaces_of(const Config& config) {
   std::vector<std::string> interfaces;
   for (const std::string& device : config.dataplane.devices) {
-    if (device.starts_with(interface_kind)) interfaces.push_back(device.substr(interface_kind.size()));
+    const auto* kind = std::find_if(interface_kinds.begin(), interface_kinds.end(),
+                                    [&](std::string_view one) { return device.starts_with(one); });
+    if (kind != interface_kinds.end()) interfaces.push_back(device.substr(kind->size()));
   }
   return interfaces;
 }

@@ -28,6 +28,7 @@
 #include "dataplane/port/kernel_guard.h"
 #include "dataplane/port/kernel_interface.h"
 #include "dataplane/port/port.h"
+#include "dataplane/port/xdp_redirects.h"
 #include "dataplane/service.h"
 #include "dataplane/shm/segment.h"
 #include "dataplane/worker.h"
@@ -110,12 +111,16 @@ EalOptions eal_options(const shm::Settings& settings, std::uint32_t queues) {
 
 using Ports = std::vector<std::unique_ptr<Port>>;
 
-Ports open_ports(const shm::Settings& settings, const BufferPool& buffers) {
+Ports open_ports(const shm::Settings& settings, const BufferPool& buffers, XdpRedirects& redirects) {
   Ports ports;
   for (std::uint32_t i = 0; i < settings.device_count; ++i) {
+    const DeviceName name = parse_device(settings.devices[i]);
+    const std::string interface(name.kind == "af_xdp" ? name.rest : "");
     try {
+      if (!interface.empty()) redirects.make_room(interface);
       ports.push_back(std::make_unique<Port>(settings.devices[i], i,
                                              static_cast<std::uint16_t>(settings.core_count), buffers));
+      if (!interface.empty()) redirects.adopt(interface);
     } catch (const PortError& error) {
       const std::string driver_says = take_eal_messages();
       throw PortError(error.what() + (driver_says.empty() ? "" : " (the driver says: " + driver_says + ")"));
@@ -136,18 +141,20 @@ std::vector<Queue> queues_of_worker(const Ports& ports, std::uint16_t worker) {
   return queues;
 }
 
-// Those of the ports that share theirs with the kernel.
+// Those of the ports that stand on one.
 std::vector<KernelInterface> kernel_interfaces(const Ports& ports) {
   std::vector<KernelInterface> interfaces;
   for (const auto& port : ports) {
-    if (!port->guarded_interface().empty()) interfaces.emplace_back(port->guarded_interface(), port->mac());
+    if (!port->interface().empty()) interfaces.emplace_back(port->interface(), port->mac());
   }
   return interfaces;
 }
 
-std::unique_ptr<KernelGuard> make_guard(const std::vector<KernelInterface>& interfaces) {
+std::unique_ptr<KernelGuard> make_guard(const Ports& ports) {
   std::vector<unsigned> indexes;
-  for (const KernelInterface& interface : interfaces) indexes.push_back(interface.index());
+  for (const auto& port : ports) {
+    if (port->kernel_sees_requests()) indexes.push_back(if_nametoindex(port->interface().c_str()));
+  }
   return indexes.empty() ? nullptr : std::make_unique<KernelGuard>(std::move(indexes));
 }
 
@@ -159,8 +166,14 @@ void require_unchanged(const std::vector<KernelInterface>& interfaces) {
   }
 }
 
-std::vector<std::string> follow(KernelGuard& guard, const shm::Settings& settings) {
-  return guard.follow(std::span(settings.addresses).first(settings.address_count), settings.ntp_port);
+// The two that say to the kernel which requests are ours. Returns one sentence for each failure.
+std::vector<std::string> follow(KernelGuard* guard, XdpRedirects& redirects, const shm::Settings& settings) {
+  const auto addresses = std::span(settings.addresses).first(settings.address_count);
+  std::vector<std::string> failures = redirects.follow(addresses, settings.ntp_port);
+  if (guard == nullptr) return failures;
+  const std::vector<std::string> more = guard->follow(addresses, settings.ntp_port);
+  failures.insert(failures.end(), more.begin(), more.end());
+  return failures;
 }
 
 std::uint64_t new_instance_id() {
@@ -261,7 +274,7 @@ bool needs_restart(const shm::Settings& running, const shm::Settings& wanted) {
 // The main thread's days: until a signal comes. Throws PortError when an interface is no longer the one that
 // was opened.
 void watch_over(PageWatch& watch, StopSignals& signals, const shm::Settings& started, KernelGuard* guard,
-                const std::vector<KernelInterface>& interfaces,
+                const std::vector<KernelInterface>& interfaces, XdpRedirects& redirects,
                 const std::vector<std::unique_ptr<Worker>>& workers, const shm::StatsPage& stats) {
   Watchdog watchdog;
   shm::Settings settings = started;
@@ -289,8 +302,8 @@ void watch_over(PageWatch& watch, StopSignals& signals, const shm::Settings& sta
       }
     }
     const bool retry = guard_is_incomplete && Clock::now() - guarded >= guard_retry_interval;
-    if (guard != nullptr && (is_new || retry)) {
-      const std::vector<std::string> failures = follow(*guard, settings);
+    if (is_new || retry) {
+      const std::vector<std::string> failures = follow(guard, redirects, settings);
       if (is_new) std::for_each(failures.begin(), failures.end(), say);
       guard_is_incomplete = !failures.empty();
       guarded = Clock::now();
@@ -319,14 +332,14 @@ void serve(const Options& options) {
   const Eal eal(eal_options(*settings, queues));
   forbid_dumps();
   const BufferPool buffers("frames", queues);
-  const Ports ports = open_ports(*settings, buffers);
+  XdpRedirects redirects(options.pages / "dataplane");  // outlives the ports: they detach what it remembers
+  const Ports ports = open_ports(*settings, buffers, redirects);
   const std::vector<KernelInterface> interfaces = kernel_interfaces(ports);
-  const std::unique_ptr<KernelGuard> guard = make_guard(interfaces);
+  const std::unique_ptr<KernelGuard> guard = make_guard(ports);
   // At start an address that is taken is the operator's to solve: two servers on one port help nobody.
-  if (guard) {
-    if (const std::vector<std::string> failures = follow(*guard, *settings); !failures.empty()) {
-      throw PortError(failures.front());
-    }
+  if (const std::vector<std::string> failures = follow(guard.get(), redirects, *settings);
+      !failures.empty()) {
+    throw PortError(failures.front());
   }
 
   const std::uint64_t instance_id = new_instance_id();
@@ -345,7 +358,7 @@ void serve(const Options& options) {
     for (const auto& port : ports) say("serving on " + port->description());
     say(std::string("crypto ") + tier.name + ", cores " + std::to_string(settings->core_count));
     for (const std::string& trouble : watch.troubles()) say(trouble + "; serving without it until then");
-    watch_over(watch, signals, *settings, guard.get(), interfaces, workers, *stats);
+    watch_over(watch, signals, *settings, guard.get(), interfaces, redirects, workers, *stats);
     sd_notify(0, "STOPPING=1");
   }
   stats->serving.store(0);

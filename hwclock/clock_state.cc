@@ -13,6 +13,8 @@ bool is_valid(const ClockState& state) noexcept {
   if (state.mult == 0 || state.tsc_hz < 1'000'000 || state.leap > 3 || state.stratum > 15) return false;
   if (static_cast<std::uint32_t>(state.state) > static_cast<std::uint32_t>(State::local)) return false;
   if (static_cast<std::uint32_t>(state.source) > static_cast<std::uint32_t>(Source::upstream)) return false;
+  // Beyond 292 years, and as a signed number an error below zero, which would be served as none.
+  if (state.root_delay_ns > INT64_MAX || state.dispersion0_ns > INT64_MAX) return false;
   if (state.precision < -63 || state.precision > 6) return false;
   if (state.leap != 3 && state.stratum == 0) return false;  // a synchronised clock has a stratum
   if (state.root_delay_ns > INT64_MAX) return false;  // would turn negative, and a delay of 0 on the wire

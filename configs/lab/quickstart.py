@@ -30,12 +30,12 @@ def port_number(text):
 
 
 def device(text):
-    """What the config calls the port: "af_packet" alone means the one on our veth."""
-    if text == "af_packet":
-        return f"af_packet:{network.SERVER_DEVICE}"
-    if text.startswith(("af_packet:", "vdev:")):
+    """What the config calls the port: "af_packet" or "af_xdp" alone means the one on our veth."""
+    if text in ("af_packet", "af_xdp"):
+        return f"{text}:{network.SERVER_DEVICE}"
+    if text.startswith(("af_packet:", "af_xdp:", "vdev:")):
         return text
-    raise argparse.ArgumentTypeError(f"'{text}' is no device that quickstart knows; say af_packet or vdev:...")
+    raise argparse.ArgumentTypeError(f"'{text}' is no device that quickstart knows; say af_packet, af_xdp or vdev:...")
 
 
 def read_options(arguments):
@@ -70,7 +70,7 @@ def write_overlay(options, file):
     if options.device:
         if not lines:
             lines += ["[server]"]
-        if not options.device.startswith("af_packet:"):  # no interface to ask for its addresses
+        if not options.device.startswith(("af_packet:", "af_xdp:")):  # no interface to ask for its addresses
             lines += [f'addresses = ["{network.SERVER_IPV4}/24", "{network.SERVER_IPV6}/64"]']
         quoted = options.device.replace("\\", "\\\\").replace('"', '\\"')
         lines += ["[dataplane]", f'devices = ["{quoted}"]']

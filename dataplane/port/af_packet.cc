@@ -54,7 +54,8 @@ OpenedDevice open_af_packet(std::string_view rest, std::uint32_t index, std::uin
     throw PortError("interface " + interface + " was opened but has no port; this is a fault of the driver");
   }
   opened.unfinished_checksums = true;
-  opened.guarded_interface = interface;
+  opened.interface = interface;
+  opened.kernel_sees_requests = true;
   return opened;
 }
 

@@ -31,8 +31,8 @@ struct Kind {
 };
 constexpr std::array<Kind, 4> kinds = {{
     {"af_packet", open_af_packet, {}},
+    {"af_xdp", open_af_xdp, {}},
     {"vdev", open_vdev, {}},
-    {"af_xdp", nullptr, "af_xdp: devices are not in this version; use af_packet:INTERFACE"},
     {"pci", nullptr, "pci: devices are not in this version; use af_packet:INTERFACE"},
 }};
 
@@ -40,7 +40,7 @@ const Kind& kind_of(std::string_view word) {
   const auto* kind = std::find_if(kinds.begin(), kinds.end(), [&](const Kind& k) { return k.word == word; });
   if (kind == kinds.end()) {
     throw PortError("device kind \"" + std::string(word) +
-                    "\" is not known; use af_packet:INTERFACE or vdev:DRIVER");
+                    "\" is not known; use af_packet:INTERFACE, af_xdp:INTERFACE or vdev:DRIVER");
   }
   if (kind->open == nullptr) throw PortError(std::string(kind->refusal));
   return *kind;
@@ -131,7 +131,8 @@ Port::Port(std::string_view device, std::uint32_t index, std::uint16_t workers, 
   const DeviceName name = parse_device(device);
   const OpenedDevice opened = kind_of(name.kind).open(name.rest, index, workers);
   port_id_ = opened.port_id;
-  guarded_interface_ = opened.guarded_interface;
+  interface_ = opened.interface;
+  kernel_sees_requests_ = opened.kernel_sees_requests;
   capabilities_.unfinished_checksums = opened.unfinished_checksums;
   start(workers, buffers);
 }

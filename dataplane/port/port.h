@@ -149,8 +149,10 @@ class Port {
   [[nodiscard]] MacAddress mac() const noexcept { return mac_; }
   // Name and probed capabilities, one line for people.
   [[nodiscard]] std::string description() const;
-  // The kernel interface whose stack must be kept from answering; empty when the kernel sees no frame.
-  [[nodiscard]] const std::string& guarded_interface() const noexcept { return guarded_interface_; }
+  // The kernel's interface under the port; empty when there is none.
+  [[nodiscard]] const std::string& interface() const noexcept { return interface_; }
+  // True when the kernel sees our requests too, and must be kept from answering them.
+  [[nodiscard]] bool kernel_sees_requests() const noexcept { return kernel_sees_requests_; }
 
  private:
   void start(std::uint16_t workers, const BufferPool& buffers);
@@ -158,7 +160,8 @@ class Port {
   std::uint16_t port_id_ = 0;
   std::string name_;
   std::string driver_;
-  std::string guarded_interface_;
+  std::string interface_;
+  bool kernel_sees_requests_ = false;
   PortCapabilities capabilities_;
   MacAddress mac_;
 };
@@ -167,10 +170,12 @@ class Port {
 struct OpenedDevice {
   std::uint16_t port_id = 0;
   bool unfinished_checksums = false;
-  std::string guarded_interface;
+  std::string interface;  // the kernel's, if it stands on one
+  bool kernel_sees_requests = false;
 };
 // `rest` is what stands behind the colon. Each throws PortError.
 [[nodiscard]] OpenedDevice open_af_packet(std::string_view rest, std::uint32_t index, std::uint16_t workers);
+[[nodiscard]] OpenedDevice open_af_xdp(std::string_view rest, std::uint32_t index, std::uint16_t workers);
 [[nodiscard]] OpenedDevice open_vdev(std::string_view rest, std::uint32_t index, std::uint16_t workers);
 
 }  // namespace dataplane

@@ -341,12 +341,12 @@ TEST(ParseConfig, ReadsNamesAndDevicesWithinTheirBounds) {
     return error_of(server + "[dataplane]\ndevices = ['" + text + "']\n" + nts_ke);
   };
   for (const std::string good :
-       {"af_packet:eth0", "af_packet:123456789012345", "vdev:net_pcap0,rx_pcap=/a,tx_pcap=/b"}) {
+       {"af_packet:eth0", "af_packet:123456789012345", "af_xdp:eth0", "vdev:net_pcap0,rx_pcap=/a,tx_pcap=/b"}) {
     EXPECT_EQ(device(good), "") << good;
   }
   for (const std::string bad :
        {"", "eth0", "af_packet:", "af_packet:1234567890123456", "af_packet:a/b", "af_packet:eth0,x=1",
-        "vdev:a b", "vdev:", "pci:0000:3b:00.0", "af_xdp:eth0", "AF_PACKET:eth0"}) {
+        "vdev:a b", "vdev:", "pci:0000:3b:00.0", "af_xdp:", "af_xdp:a/b", "AF_PACKET:eth0"}) {
     EXPECT_THAT(device(bad), HasSubstr("[dataplane] devices[0]")) << bad;
   }
 }

@@ -32,8 +32,9 @@ def program(name):
 
 def fuzz(name):
     """One target. Returns its words and exit code; new inputs are forgotten with the folder."""
-    with tempfile.TemporaryDirectory() as fresh:
-        environment = dict(os.environ, NOONMARK_FUZZ_SEEDS=fresh, UBSAN_OPTIONS="print_stacktrace=1")
+    with tempfile.TemporaryDirectory() as fresh, tempfile.TemporaryDirectory(dir="/dev/shm") as tmpfs:
+        environment = dict(os.environ, NOONMARK_FUZZ_SEEDS=fresh, NOONMARK_FUZZ_TMPFS=tmpfs,
+                           UBSAN_OPTIONS="print_stacktrace=1")
         done = subprocess.run(
             [program(name), fresh, ROOT / "tests/fuzz/corpus" / name, f"-max_total_time={SECONDS}",
              f"-timeout={TOO_SLOW_SECONDS}", f"-rss_limit_mb={MEMORY_MIB_MAX}", "-print_final_stats=1",

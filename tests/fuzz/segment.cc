@@ -17,11 +17,13 @@ namespace {
 
 using Page = shm::ClockPage;
 
-// A page directory on a tmpfs, removed at the end.
+// A page directory on a tmpfs, removed at the end. A fuzzer ends without one: who runs it names a folder in
+// NOONMARK_FUZZ_TMPFS and removes that.
 class PageDirectory {
  public:
   PageDirectory() {
-    std::string form = "/dev/shm/noonmark-fuzz-XXXXXX";
+    const char* folder = std::getenv("NOONMARK_FUZZ_TMPFS");
+    std::string form = std::string(folder == nullptr ? "/dev/shm" : folder) + "/noonmark-fuzz-XXXXXX";
     require(::mkdtemp(form.data()) != nullptr, "a directory on /dev/shm");
     path_ = form;
     std::filesystem::create_directory(path_ / "clock");

@@ -46,6 +46,10 @@ TEST(ClockState, IsValidOnlyWithEveryFieldInRange) {
   EXPECT_FALSE(broken([](ClockState& s) { s.root_delay_ns = INT64_MAX; }));
   EXPECT_TRUE(broken([](ClockState& s) { s.state = static_cast<hwclock::State>(7); }));
   EXPECT_TRUE(broken([](ClockState& s) { s.source = static_cast<hwclock::Source>(99); }));
+  // Found by the fuzz target clock_page: both were served as no error at all.
+  EXPECT_TRUE(broken([](ClockState& s) { s.root_delay_ns = 1ULL << 63; }));
+  EXPECT_TRUE(broken([](ClockState& s) { s.dispersion0_ns = 1ULL << 63; }));
+  EXPECT_FALSE(broken([](ClockState& s) { s.dispersion0_ns = (1ULL << 63) - 1; }));
   EXPECT_TRUE(broken([](ClockState& s) { s.source_name[31] = 'x'; }));
   EXPECT_FALSE(broken([](ClockState& s) { s.stratum = 0, s.leap = 3; })) << "unsynchronised has no stratum";
 }
