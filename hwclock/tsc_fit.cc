@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "hwclock/served_line.h"
+
 namespace hwclock {
 namespace {
 
@@ -26,10 +28,6 @@ constexpr double kernel_noise_ns = 50.0;
 
 // The settled rate is a mean over about as many fits: a minute.
 constexpr std::uint64_t settled_fits_max = 512;
-
-std::uint64_t mult_of(double ns_per_tick) noexcept {
-  return static_cast<std::uint64_t>(std::llround(std::ldexp(ns_per_tick / 1e9, 92)));
-}
 
 double ns_of_units(std::uint64_t units) noexcept {
   return static_cast<double>(static_cast<std::int64_t>(units)) / units_per_ns;

@@ -1,0 +1,55 @@
+// Leap seconds: the table against known dates, and what is said around a change.
+
+#include "hwclock/leap.h"
+
+#include <gtest/gtest.h>
+
+namespace hwclock {
+namespace {
+
+constexpr std::int64_t ns_per_s = 1'000'000'000;
+constexpr std::int64_t utc_2017 = 1'483'228'800;  // 2017-01-01 00:00:00
+
+TEST(Leap, I09_TheTableKnowsTheDaysAndTheCount) {
+  EXPECT_EQ(compiled_leap_plan(63'072'000).tai_minus_utc_s, 10) << "1972-01-01";
+  EXPECT_EQ(compiled_leap_plan(utc_2017 - 1).tai_minus_utc_s, 36);
+  EXPECT_EQ(compiled_leap_plan(utc_2017 - 1).change_tai_s, utc_2017 + 37);
+  EXPECT_EQ(compiled_leap_plan(utc_2017).tai_minus_utc_s, 37);
+  EXPECT_EQ(compiled_leap_plan(utc_2017).change_s, 0);
+  EXPECT_EQ(compiled_leap_plan(1'341'100'800 - 1).change_s, 1) << "2012-06-30, chrony's check of a table";
+  EXPECT_EQ(compiled_leap_plan(1'341'100'800).tai_minus_utc_s, 35);
+}
+
+TEST(Leap, I09_AnInsertionIsAnnouncedForItsDayAndHiddenWhileItLasts) {
+  const LeapPlan plan = compiled_leap_plan(utc_2017 - 1);
+  const auto at = [&](std::int64_t before_change_s) {
+    return leap_indicator_at(plan, TaiTime{(plan.change_tai_s - before_change_s) * ns_per_s});
+  };
+  EXPECT_EQ(at(86'402), 0U);
+  EXPECT_EQ(at(86'401), 1U) << "the day has 86401 seconds";
+  EXPECT_EQ(at(3), 1U);
+  EXPECT_EQ(at(2), 3U) << "23:59:59";
+  EXPECT_EQ(at(1), 3U) << "23:59:60";
+  EXPECT_EQ(at(0), 3U);
+  EXPECT_EQ(at(-1), 0U);
+  EXPECT_EQ(tai_minus_utc_at(plan, TaiTime{plan.change_tai_s * ns_per_s - 1}), 36);
+  EXPECT_EQ(tai_minus_utc_at(plan, TaiTime{plan.change_tai_s * ns_per_s}), 37);
+}
+
+TEST(Leap, I09_ADeletionIsAnnouncedAsOne) {
+  const LeapPlan plan{.tai_minus_utc_s = 37, .change_s = -1, .change_tai_s = utc_2017 + 36};
+  EXPECT_EQ(leap_indicator_at(plan, TaiTime{(plan.change_tai_s - 100) * ns_per_s}), 2U);
+  EXPECT_EQ(tai_minus_utc_at(plan, TaiTime{plan.change_tai_s * ns_per_s}), 36);
+}
+
+TEST(Leap, I09_AFalseLeapInTheMiddleOfADayIsNotBelieved) {
+  LeapPlan plan = compiled_leap_plan(utc_2017 - 1);
+  plan.change_tai_s += 3600;
+  EXPECT_EQ(leap_indicator_at(plan, TaiTime{(plan.change_tai_s - 100) * ns_per_s}), 0U);
+  EXPECT_EQ(tai_minus_utc_at(plan, TaiTime{(plan.change_tai_s + 100) * ns_per_s}), 36);
+  plan.change_s = 2;
+  EXPECT_EQ(leap_indicator_at(plan, TaiTime{plan.change_tai_s * ns_per_s}), 0U);
+}
+
+}  // namespace
+}  // namespace hwclock
