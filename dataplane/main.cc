@@ -11,6 +11,7 @@
 #include <ctime>
 #include <exception>
 #include <memory>
+#include <net/if.h>
 #include <optional>
 #include <rte_cycles.h>
 #include <rte_launch.h>
