@@ -2,6 +2,7 @@
 
 #include <cerrno>
 #include <ctime>
+#include <net/if.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -11,6 +12,7 @@
 #include "control/roles.h"
 #include "control/settings.h"
 #include "control/tls.h"
+#include "dataplane/shm/segment.h"
 
 namespace control {
 namespace {
@@ -34,6 +36,7 @@ class Check {
     }
     if (config.ke_workers() != 0) look_at_certificate(config);
     look_at_keys_directory(config.keys.file.parent_path());
+    look_at_machine(config);
   }
 
   // Every role reads the configuration as the user it is.
@@ -129,6 +132,29 @@ class Check {
       require_keys_directory(directory);
     } catch (const DirectoryError& wrong) {
       report_.errors.push_back(place_ + "[keys] file " + wrong.what());
+    }
+  }
+
+  // What the roles will meet here. Only warnings: a configuration may be checked elsewhere than it runs.
+  void look_at_machine(const Config& config) {
+    for (const std::string& interface : interfaces_of(config)) {
+      if (::if_nametoindex(interface.c_str()) != 0) continue;
+      report_.warnings.push_back(place_ + "[dataplane] devices: interface " + interface +
+                                 " is not in this network namespace; `ip link` lists those that are");
+    }
+    const long cpus = ::sysconf(_SC_NPROCESSORS_CONF);
+    for (const std::uint32_t core : config.dataplane.cores) {
+      if (cpus <= 0 || core < static_cast<std::uint32_t>(cpus)) continue;
+      report_.warnings.push_back(place_ + "[dataplane] cores: this machine has no CPU " +
+                                 std::to_string(core) + "; its CPUs are 0 to " + std::to_string(cpus - 1));
+    }
+    std::filesystem::path there = config.paths.pages;
+    std::error_code none;
+    while (!std::filesystem::exists(there, none) && there.has_relative_path()) there = there.parent_path();
+    try {
+      shm::require_tmpfs(there);
+    } catch (const shm::SegmentError& wrong) {
+      report_.warnings.push_back(place_ + "[paths] pages: " + wrong.what());
     }
   }
 
