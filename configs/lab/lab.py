@@ -128,7 +128,10 @@ class Lab:
 
     def ask(self, *words):
         """What `noonmark WORDS --json` answers about the running server."""
-        done = self.run_in_server(self.binary("noonmark"), *words, "--pages", self.pages, "--json", timeout_s=10)
+        done = self.run_in_server(self.binary("noonmark"), *words, "--pages", self.pages, "--json", timeout_s=10,
+                                  check=False)
+        if done.returncode not in (0, 1) or not done.stdout:  # 1 with an answer: `status` of what does not serve
+            raise LabError(f"'noonmark {' '.join(map(str, words))}' ended with {done.returncode}: {done.stderr.strip()}")
         return json.loads(done.stdout)
 
     def log_tail(self, lines=25):
