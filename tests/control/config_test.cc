@@ -340,8 +340,8 @@ TEST(ParseConfig, ReadsNamesAndDevicesWithinTheirBounds) {
   const auto device = [](const std::string& text) {
     return error_of(server + "[dataplane]\ndevices = ['" + text + "']\n" + nts_ke);
   };
-  for (const std::string good :
-       {"af_packet:eth0", "af_packet:123456789012345", "af_xdp:eth0", "vdev:net_pcap0,rx_pcap=/a,tx_pcap=/b"}) {
+  for (const std::string good : {"af_packet:eth0", "af_packet:123456789012345", "af_xdp:eth0",
+                                 "vdev:net_pcap0,rx_pcap=/a,tx_pcap=/b"}) {
     EXPECT_EQ(device(good), "") << good;
   }
   for (const std::string bad :
