@@ -79,8 +79,6 @@ class RoleConnection {
                                                              std::span<const uid_t> peers);
 
   [[nodiscard]] int fd() const noexcept { return socket_.get(); }
-  // Gives the descriptor to an event loop that wants to own it; the class is empty afterwards.
-  [[nodiscard]] int release() noexcept { return socket_.release(); }
   // Of the process at the other end (of a listener: of the process that began to listen).
   [[nodiscard]] uid_t peer_uid() const;
 
