@@ -1,25 +1,34 @@
 // How well the clock engine keeps simulated time, beside others' figures. bench/clock --help says what.
 #include <algorithm>
+#include <atomic>
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <string>
+#include <thread>
 #include <vector>
 
+#include "bench/clock_draw.h"
 #include "tests/sim/scenarios.h"
 
 namespace {
 
-constexpr const char* help = R"(usage: bench/clock [--seeds N] [s1] [s4] [s5]
+constexpr const char* help = R"(usage: bench/clock [--seeds N] [--threads N] [s1] [s4] [s5] [SCENARIO...]
+       bench/clock list
+       bench/clock draw SCENARIO [--seed N] [--from SECOND] [--to SECOND] --out FILE.svg
+       bench/clock headline
 
 Runs the engine of hwclock/ against simulated oscillators and receivers (tests/sim); nothing here depends on
-this machine's speed or clock. Default: all three, with 1, 30 and 20 seeds.
+this machine's speed or clock, and a seed gives the same figures everywhere. Default: s1, s4 and s5 with 1
+(OCXO: 5), 30 and 20 seeds, one thread a CPU. With --seeds 1000 it is a matter of an hour.
 
   s1   twelve pairs of oscillator and pulse noise, locked: RMS error of served time, median over seeds, beside
        chrony 4.3 at its best poll (CLOCK.md section 4.2) and the Kalman optimum that knows the oscillator
   s4   12 h locked, then a day without pulses: RMS over seeds of error, and median of the bound
-  s5   whatever may happen: samples beyond the advertised bound, and how tight the bound is
+  s5   whatever may happen: samples beyond the advertised bound, and how tight the bound is. SCENARIO: this one
+       only; `list` names them all
+  draw true error and advertised bound over time, and the clock's state, as a picture (by gnuplot)
 
 The last lines are name=value, as in bench/headline:
   clock_s1_worst_ratio     RMS over chrony's best, the worst of 11 cells
@@ -28,7 +37,44 @@ The last lines are name=value, as in bench/headline:
   clock_holdover_24h_us    RMS after a day, OCXO that ages by 0.5 ppb a day
   clock_bound_violations   share of samples beyond the bound, the worst scenario of s5
   clock_bound_tightness    median bound over RMS error, the worst scenario of s5
+`headline` prints these five of the six and nothing else, from a fixed subset: the same seeds, and of the scenarios of s5 those that differ in what they ask of the engine (`list` marks them with *).
 )";
+
+struct Job {
+  const sim::Scenario* scenario;
+  std::uint64_t seed;
+};
+
+struct Options {
+  std::uint64_t seeds = 0;  // 0: what is usual for each
+  unsigned threads = std::max(1U, std::thread::hardware_concurrency());
+  bool is_brief = false;  // name=value alone
+};
+
+// The results in the order of `jobs`, whoever computes them.
+std::vector<sim::Result> run_all(const std::vector<Job>& jobs, unsigned threads) {
+  std::vector<sim::Result> results(jobs.size());
+  std::atomic<std::size_t> next{0};
+  const auto work = [&] {
+    for (std::size_t i = next++; i < jobs.size(); i = next++)
+      results[i] = sim::run(*jobs[i].scenario, jobs[i].seed);
+  };
+  std::vector<std::jthread> others;
+  for (unsigned i = 1; i < threads; ++i) others.emplace_back(work);
+  work();
+  others.clear();
+  return results;
+}
+
+// `seeds` results a scenario, one scenario after another.
+std::vector<sim::Result> run_seeds(const std::vector<sim::Scenario>& scenarios, std::uint64_t seeds,
+                                   unsigned threads) {
+  std::vector<Job> jobs;
+  for (const sim::Scenario& scenario : scenarios) {
+    for (std::uint64_t seed = 1; seed <= seeds; ++seed) jobs.push_back({&scenario, seed});
+  }
+  return run_all(jobs, threads);
+}
 
 double median(std::vector<double> values) {
   const auto middle = values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);
@@ -36,20 +82,36 @@ double median(std::vector<double> values) {
   return *middle;
 }
 
-void measure_locked(std::uint64_t seeds) {
+void measure_locked(const Options& options) {
+  // A run of an OCXO holds a dozen independent errors only, of the others many.
+  const auto seeds_of = [&](const sim::Cell& cell) -> std::uint64_t {
+    if (options.seeds != 0) return options.seeds;
+    return std::strcmp(cell.oscillator.name, "ocxo") == 0 ? 5 : 1;
+  };
+  std::vector<sim::Scenario> scenarios;
+  for (const sim::Cell& cell : sim::cells()) scenarios.push_back(sim::locked(cell));
+  std::vector<Job> jobs;
+  for (std::size_t i = 0; i < scenarios.size(); ++i) {
+    for (std::uint64_t seed = 1; seed <= seeds_of(sim::cells()[i]); ++seed)
+      jobs.push_back({&scenarios[i], seed});
+  }
+  const std::vector<sim::Result> results = run_all(jobs, options.threads);
   double worst = 0.0;
   double worst_optimum = 0.0;
   double ocxo100 = 0.0;
-  std::printf("%-16s %9s %9s %9s %9s %9s\n", "s1", "rms ns", "chrony", "ratio", "optimum", "ratio");
+  if (!options.is_brief)
+    std::printf("%-16s %9s %9s %9s %9s %9s\n", "s1", "rms ns", "chrony", "ratio", "optimum", "ratio");
+  auto result = results.begin();
   for (const sim::Cell& cell : sim::cells()) {
     std::vector<double> rms;
-    for (std::uint64_t seed = 1; seed <= seeds; ++seed)
-      rms.push_back(sim::run(sim::locked(cell), seed).rms_ns);
+    for (std::uint64_t i = 0; i < seeds_of(cell); ++i) rms.push_back((result++)->rms_ns);
     const double ours = median(rms);
     const double ratio = ours / cell.chrony_ns;
     const double to_optimum = ours / cell.optimum_ns;
-    std::printf("%-16s %9.3f %9.2f %9.3f %9.2f %9.3f\n", sim::locked(cell).name.c_str(), ours, cell.chrony_ns,
-                ratio, cell.optimum_ns, to_optimum);
+    if (!options.is_brief) {
+      std::printf("%-16s %9.3f %9.2f %9.3f %9.2f %9.3f\n", sim::locked(cell).name.c_str(), ours,
+                  cell.chrony_ns, ratio, cell.optimum_ns, to_optimum);
+    }
     const bool is_ocxo100 = std::strcmp(cell.oscillator.name, "ocxo") == 0 && cell.pulse_ns == 100.0;
     if (is_ocxo100) {
       ocxo100 = ratio;
@@ -58,95 +120,181 @@ void measure_locked(std::uint64_t seeds) {
     }
     worst_optimum = std::max(worst_optimum, to_optimum);
   }
-  std::printf("clock_s1_worst_ratio=%.3f\nclock_s1_ocxo100_ratio=%.3f\nclock_s1_optimum_ratio=%.3f\n", worst,
-              ocxo100, worst_optimum);
+  std::printf("clock_s1_worst_ratio=%.3f\nclock_s1_ocxo100_ratio=%.3f\n", worst, ocxo100);
+  if (!options.is_brief) std::printf("clock_s1_optimum_ratio=%.3f\n", worst_optimum);
 }
 
-// RMS error and median bound over seeds, look by look.
-double measure_holdover_of(const sim::OscillatorModel& oscillator, std::uint64_t seeds) {
-  const sim::Scenario scenario = sim::holdover(oscillator, 43'200, 86'400);
-  std::vector<double> squares(scenario.looks_s.size());
-  std::vector<std::vector<double>> bounds(scenario.looks_s.size());
-  std::uint64_t beyond = 0;
-  for (std::uint64_t seed = 1; seed <= seeds; ++seed) {
-    const sim::Result result = sim::run(scenario, seed);
-    beyond += result.violations != 0 ? 1 : 0;
-    for (std::size_t i = 0; i < result.looks.size(); ++i) {
-      squares[i] += result.looks[i].error_ns * result.looks[i].error_ns;
-      bounds[i].push_back(result.looks[i].bound_ns);
-    }
+// RMS error and median bound over seeds, look by look; the last look's RMS is the figure.
+void measure_holdover(const Options& options) {
+  const std::uint64_t seeds = options.seeds != 0 ? options.seeds : 30;
+  std::vector<sim::Scenario> scenarios;
+  if (!options.is_brief) {
+    for (const sim::OscillatorModel& oscillator : {sim::cheap_xo, sim::tcxo, sim::ocxo, sim::rubidium})
+      scenarios.push_back(sim::holdover(oscillator, 43'200, 86'400));
+    std::printf("%-20s  us rms (bound) after 1 h, 4 h, 24 h; runs ever beyond the bound, of %llu\n", "s4",
+                static_cast<unsigned long long>(seeds));
   }
-  std::printf("%-16s", oscillator.name);
+  scenarios.push_back(sim::holdover(sim::aging_ocxo, 43'200, 86'400));
+  const std::vector<sim::Result> results = run_seeds(scenarios, seeds, options.threads);
+  auto result = results.begin();
   double last_us = 0.0;
-  for (std::size_t i = 0; i < squares.size(); ++i) {
-    last_us = std::sqrt(squares[i] / static_cast<double>(seeds)) / 1e3;
-    std::printf("  %10.3f (%10.3f)", last_us, median(bounds[i]) / 1e3);
-  }
-  std::printf("  %llu\n", static_cast<unsigned long long>(beyond));
-  return last_us;
-}
-
-void measure_holdover(std::uint64_t seeds, bool all) {
-  std::printf("%-16s  us rms (bound) after 1 h, 4 h, 24 h; runs ever beyond the bound, of %llu\n", "s4",
-              static_cast<unsigned long long>(seeds));
-  if (all) {
-    for (const sim::OscillatorModel& oscillator : {sim::cheap_xo, sim::tcxo, sim::ocxo, sim::rubidium}) {
-      static_cast<void>(measure_holdover_of(oscillator, seeds));
+  for (const sim::Scenario& scenario : scenarios) {
+    std::vector<double> squares(scenario.looks_s.size());
+    std::vector<std::vector<double>> bounds(scenario.looks_s.size());
+    int beyond = 0;
+    for (std::uint64_t run = 0; run < seeds; ++run, ++result) {
+      beyond += result->violations != 0 ? 1 : 0;
+      for (std::size_t i = 0; i < result->looks.size(); ++i) {
+        squares[i] += result->looks[i].error_ns * result->looks[i].error_ns;
+        bounds[i].push_back(result->looks[i].bound_ns);
+      }
     }
+    if (!options.is_brief) std::printf("%-20s", scenario.name.c_str());
+    for (std::size_t i = 0; i < squares.size(); ++i) {
+      last_us = std::sqrt(squares[i] / static_cast<double>(seeds)) / 1e3;
+      if (!options.is_brief) std::printf("  %10.3f (%10.3f)", last_us, median(bounds[i]) / 1e3);
+    }
+    if (!options.is_brief) std::printf("  %d\n", beyond);
   }
-  std::printf("clock_holdover_24h_us=%.3f\n", measure_holdover_of(sim::aging_ocxo, seeds));
+  std::printf("clock_holdover_24h_us=%.3f\n", last_us);
 }
 
-void measure_bound(std::uint64_t seeds) {
+void measure_bound(const Options& options, const std::vector<sim::Scenario>& scenarios) {
+  const std::uint64_t seeds = options.seeds != 0 ? options.seeds : 20;
+  const std::vector<sim::Result> results = run_seeds(scenarios, seeds, options.threads);
   double worst_share = 0.0;
   double worst_tightness = 0.0;
-  std::printf("%-24s %9s %9s %12s %9s %9s\n", "s5", "rms ns", "max ns", "bound ns", "tightness", "beyond");
-  for (const sim::Scenario& scenario : sim::hardships()) {
+  if (!options.is_brief) {
+    std::printf("%-24s %9s %9s %12s %9s %9s\n", "s5", "rms ns", "max ns", "bound ns", "tightness", "beyond");
+  }
+  auto result = results.begin();
+  for (const sim::Scenario& scenario : scenarios) {
     double squares = 0.0;
     double most = 0.0;
     double promised = 0.0;
     double beyond = 0.0;
     std::vector<double> bounds;
-    for (std::uint64_t seed = 1; seed <= seeds; ++seed) {
-      const sim::Result result = sim::run(scenario, seed);
-      const auto samples = static_cast<double>(result.promised);
-      squares += result.rms_ns * result.rms_ns * samples;
+    for (std::uint64_t seed = 1; seed <= seeds; ++seed, ++result) {
+      const auto samples = static_cast<double>(result->promised);
+      squares += result->rms_ns * result->rms_ns * samples;
       promised += samples;
-      beyond += static_cast<double>(result.violations);
-      most = std::max(most, result.max_ns);
-      bounds.push_back(result.median_bound_ns);
+      beyond += static_cast<double>(result->violations);
+      most = std::max(most, result->max_ns);
+      bounds.push_back(result->median_bound_ns);
+      if (result->violations != 0) {
+        std::fprintf(stderr,
+                     "%s, seed %llu: %llu samples beyond the bound; look: bench/clock draw %s --seed %llu "
+                     "--from %lld --out FILE.svg\n",
+                     scenario.name.c_str(), static_cast<unsigned long long>(seed),
+                     static_cast<unsigned long long>(result->violations), scenario.name.c_str(),
+                     static_cast<unsigned long long>(seed),
+                     static_cast<long long>(result->first_violation_s));
+      }
     }
     const double rms = std::sqrt(squares / promised);
     const double tightness = median(bounds) / rms;
-    std::printf("%-24s %9.2f %9.1f %12.2f %9.2f %9.1e\n", scenario.name.c_str(), rms, most, median(bounds),
-                tightness, beyond / promised);
+    if (!options.is_brief) {
+      std::printf("%-24s %9.2f %9.1f %12.2f %9.2f %9.1e\n", scenario.name.c_str(), rms, most, median(bounds),
+                  tightness, beyond / promised);
+    }
     worst_share = std::max(worst_share, beyond / promised);
     worst_tightness = std::max(worst_tightness, tightness);
   }
   std::printf("clock_bound_violations=%.1e\nclock_bound_tightness=%.2f\n", worst_share, worst_tightness);
 }
 
+int refuse(const std::string& why) {
+  std::fprintf(stderr, "clock: %s; bench/clock --help says what there is\n", why.c_str());
+  return 2;
+}
+
+const sim::Scenario* find(const std::vector<sim::Scenario>& all, const std::string& name) {
+  const auto found =
+      std::find_if(all.begin(), all.end(), [&](const sim::Scenario& one) { return one.name == name; });
+  return found == all.end() ? nullptr : &*found;
+}
+
+// Everything that has a name, to be drawn.
+std::vector<sim::Scenario> named_scenarios() {
+  std::vector<sim::Scenario> all = sim::hardships();
+  for (const sim::Cell& cell : sim::cells()) all.push_back(sim::locked(cell));
+  for (const sim::OscillatorModel& oscillator :
+       {sim::cheap_xo, sim::good_xo, sim::tcxo, sim::ocxo, sim::aging_ocxo, sim::rubidium}) {
+    all.push_back(sim::holdover(oscillator, 43'200, 86'400));
+  }
+  return all;
+}
+
+int draw(const std::vector<std::string>& words) {
+  const std::vector<sim::Scenario> all = named_scenarios();
+  const sim::Scenario* scenario = nullptr;
+  bench::Drawing drawing;
+  std::uint64_t seed = 1;
+  for (std::size_t i = 1; i < words.size(); ++i) {
+    const bool has_value = i + 1 < words.size();
+    if (words[i] == "--seed" && has_value) {
+      seed = std::strtoull(words[++i].c_str(), nullptr, 10);
+    } else if (words[i] == "--from" && has_value) {
+      drawing.from_s = std::strtoll(words[++i].c_str(), nullptr, 10);
+    } else if (words[i] == "--to" && has_value) {
+      drawing.to_s = std::strtoll(words[++i].c_str(), nullptr, 10);
+    } else if (words[i] == "--out" && has_value) {
+      drawing.file = words[++i];
+    } else if (scenario = find(all, words[i]); scenario == nullptr) {
+      return refuse("no scenario is called " + words[i]);
+    }
+  }
+  if (scenario == nullptr || drawing.file.empty()) return refuse("draw needs a SCENARIO and --out FILE.svg");
+  sim::Scenario traced = *scenario;
+  traced.keeps_trace = true;
+  drawing.title = traced.name + ", seed " + std::to_string(seed);
+  const std::string fault = bench::draw(drawing, sim::run(traced, seed).trace);
+  return fault.empty() ? 0 : refuse(fault);
+}
+
 }  // namespace
 
-int main(int count, char** words) {
-  std::uint64_t seeds = 0;
+int main(int count, char** words_of_main) {
+  const std::vector<std::string> words(words_of_main + 1, words_of_main + count);
+  if (!words.empty() && (words[0] == "--help" || words[0] == "-h")) {
+    std::fputs(help, stdout);
+    return 0;
+  }
+  if (!words.empty() && words[0] == "draw") return draw(words);
+  const std::vector<sim::Scenario> hardships = sim::hardships();
+  Options options;
   std::vector<std::string> what;
-  for (int i = 1; i < count; ++i) {
-    const std::string word = words[i];
-    if (word == "--seeds" && i + 1 < count) {
-      seeds = std::strtoull(words[++i], nullptr, 10);
-    } else if (word == "s1" || word == "s4" || word == "s5") {
-      what.push_back(word);
+  std::vector<sim::Scenario> chosen;
+  for (std::size_t i = 0; i < words.size(); ++i) {
+    const bool has_value = i + 1 < words.size();
+    if (words[i] == "--seeds" && has_value) {
+      options.seeds = std::strtoull(words[++i].c_str(), nullptr, 10);
+    } else if (words[i] == "--threads" && has_value) {
+      options.threads = std::max(1U, static_cast<unsigned>(std::strtoul(words[++i].c_str(), nullptr, 10)));
+    } else if (words[i] == "list") {
+      for (const sim::Scenario& one : named_scenarios())
+        std::printf("%s%s\n", one.name.c_str(), one.is_in_headline ? " *" : "");
+      return 0;
+    } else if (words[i] == "headline") {
+      options.is_brief = true;
+    } else if (words[i] == "s1" || words[i] == "s4" || words[i] == "s5") {
+      what.push_back(words[i]);
+    } else if (const sim::Scenario* one = find(hardships, words[i]); one != nullptr) {
+      chosen.push_back(*one);
     } else {
-      std::fputs(help, word == "--help" || word == "-h" ? stdout : stderr);
-      return word == "--help" || word == "-h" ? 0 : 2;
+      return refuse("there is no " + words[i]);
     }
   }
   const auto wants = [&](const char* name) {
-    return what.empty() || std::find(what.begin(), what.end(), name) != what.end();
+    return (what.empty() && chosen.empty()) || std::find(what.begin(), what.end(), name) != what.end();
   };
-  if (wants("s1")) measure_locked(seeds != 0 ? seeds : 1);
-  if (wants("s4")) measure_holdover(seeds != 0 ? seeds : 30, true);
-  if (wants("s5")) measure_bound(seeds != 0 ? seeds : 20);
+  if (wants("s1")) measure_locked(options);
+  if (wants("s4")) measure_holdover(options);
+  if (chosen.empty() && wants("s5")) {
+    for (const sim::Scenario& one : hardships) {
+      if (!options.is_brief || one.is_in_headline) chosen.push_back(one);
+    }
+  }
+  if (!chosen.empty()) measure_bound(options, chosen);
   return 0;
 }

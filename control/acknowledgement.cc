@@ -1,6 +1,8 @@
 #include "control/acknowledgement.h"
 
 #include <algorithm>
+#include <atomic>
+#include <bitset>
 #include <sys/stat.h>
 
 #include "control/process_check.h"
@@ -16,14 +18,27 @@ AcknowledgementReport acknowledgement_of(const shm::StatsPage& page, std::uint64
   }
   const auto cores = static_cast<std::uint32_t>(
       std::min<std::uint64_t>(page.core_count.load(std::memory_order_relaxed), shm::cores_max));
+  // A core that stops being drained says so before it reads the keys page: whoever is still drained here will
+  // read what is published by now.
+  const auto is_drained = [&](std::uint32_t core) {
+    return page.cores[core].is_drained.load(std::memory_order_acquire) == 1;
+  };
+  std::bitset<shm::cores_max> drained;
   for (std::uint32_t core = 0; core < cores; ++core) {
     const shm::CoreStats& line = page.cores[core];
     // The instance is read again after the acknowledgement: a line that changed hands in between counts for
     // neither process.
     const bool is_ours = line.instance_id.load(std::memory_order_acquire) == instance;
+    drained[core] = is_drained(core);
     const std::uint64_t generation = line.acknowledged_keys.load(std::memory_order_acquire);
     const bool is_still_ours = line.instance_id.load(std::memory_order_acquire) == instance;
-    if (!is_ours || !is_still_ours || generation != ring_generation) return {Acknowledged::missing, core};
+    const bool is_missing = generation != ring_generation && !drained[core];
+    if (!is_ours || !is_still_ours || is_missing) return {Acknowledged::missing, core};
+  }
+  // Once more, now that the others have the ring: then the dataplane has attached the page that it is in.
+  std::atomic_thread_fence(std::memory_order_seq_cst);
+  for (std::uint32_t core = 0; core < cores; ++core) {
+    if (drained[core] && !is_drained(core)) return {Acknowledged::missing, core};
   }
   return {Acknowledged::by_all, 0};
 }

@@ -13,8 +13,8 @@ namespace control {
 
 enum class Acknowledged : std::uint8_t {
   not_running,  // no dataplane: it reads the page before its first packet, so nobody is missing
-  by_all,
-  missing  // a core of a living dataplane opens cookies with an older ring
+  by_all,       // that are in service
+  missing       // a core of a living dataplane opens cookies with an older ring
 };
 
 struct AcknowledgementReport {
@@ -22,7 +22,8 @@ struct AcknowledgementReport {
   std::uint32_t core;  // the first that is missing, as its number in the stats page
 };
 
-// Of a mapped page. `ring_generation` is that of the ring published now: no core can have loaded a later one,
+// Of a mapped page. A drained core is not waited for: it reads the keys page anew before its next packet.
+// `ring_generation` is that of the ring published now: no core can have loaded a later one,
 // so a core that says it has speaks of a page that is gone (deleted under it, say) and counts as missing.
 // `writer` is the dataplane's uid: a process id that now belongs to somebody else is a dead
 // dataplane's.

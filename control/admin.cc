@@ -2,6 +2,7 @@
 
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/io_context.hpp>
+#include <boost/asio/post.hpp>
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/signal_set.hpp>
 #include <boost/asio/steady_timer.hpp>
@@ -16,31 +17,44 @@
 
 #include "control/admin_protocol.h"
 #include "control/admin_request.h"
+#include "control/config_change.h"
+#include "control/drain.h"
 #include "control/interface_addresses.h"
 #include "control/log.h"
 #include "control/other_roles.h"
+#include "control/page_keeping.h"
+#include "control/port_status.h"
 #include "control/role_loop.h"
 #include "control/role_socket.h"
 #include "control/roles.h"
 #include "control/service_notify.h"
 #include "control/settings.h"
 #include "control/status.h"
+#include "control/upstream_status.h"
 #include "control/waiter.h"
+#include "dataplane/shm/failpoint.h"
 #include "dataplane/shm/segment.h"
 
 namespace control {
 namespace {
 
 namespace asio = boost::asio;
+namespace failpoint = shm::failpoint;
 using boost::system::error_code;
 using nlohmann::json;
 
 // All questions of one report share this much time: a role that hangs is shown as not running.
 constexpr std::chrono::milliseconds roles_patience{200};
+// Reading a few files anew, and a certificate.
+constexpr std::chrono::milliseconds reload_patience{2000};
+// The dataplane looks at its settings 50 times a second, and takes a few looks.
+constexpr std::chrono::milliseconds drain_patience{1500};
+constexpr std::chrono::milliseconds drain_look_pause{10};
 // The keeper saves a new key to disk before it answers, or says that this takes its time.
 constexpr std::chrono::milliseconds rotation_patience = rotate_reply_max + std::chrono::milliseconds(500);
-// Addresses come and go in groups: an interface going down takes all of its own along.
-constexpr std::chrono::milliseconds address_debounce{100};
+// The first word is answered at once, because the kernel refuses NTP at an address that is new until it is
+// published. Addresses come and go in groups: those behind the first wait together, this long.
+constexpr std::chrono::milliseconds address_pause{100};
 constexpr std::chrono::milliseconds trouble_pause{1000};  // before the addresses are asked for again
 constexpr std::chrono::milliseconds accept_pause{50};  // after an error such as EMFILE: others need the CPU
 // A stranger's place stays taken this long after each answer, so that all strangers together ask the other
@@ -79,13 +93,15 @@ bool send_reply(int socket, const json& reply) {
 
 class Admin {
  public:
-  Admin(asio::io_context& io, const Config& config)
+  Admin(asio::io_context& io, const Config& config, const ConfigSource& source)
       : io_(io),
         config_(config),
+        source_(source),
+        reload_(source, [this](const Config& fresh) { take(fresh); }),
         interfaces_(interfaces_of(config)),
         page_(shm::Segment<shm::SettingsPage>::open_writable(config.paths.pages, 0)),
         operators_(RoleListener::for_anyone(config.paths.pages / "admin" / "socket", 0666)),
-        others_(io, config) {
+        others_(io, config_) {
     require_address_source(config);
     if (config.server.addresses_automatic)
       watch_.emplace();  // before the first look, so that nothing is missed
@@ -94,10 +110,13 @@ class Admin {
   }
 
   void start() {
-    spawn(accept_operators());
-    spawn(stop_at_signal(io_));
-    spawn(pat_watchdog(io_));
-    if (watch_) spawn(follow_addresses());
+    // What the role cannot do without ends it, and it is started again; nothing of it dies alone.
+    asio::co_spawn(io_, stop_at_signal(io_, [this] { reload_.run(); }), rethrow);
+    asio::co_spawn(io_, pat_watchdog(io_), rethrow);
+    asio::co_spawn(io_, keep_page(io_, page_), rethrow);
+    asio::co_spawn(io_, accept_operators(), rethrow);
+    if (watch_) asio::co_spawn(io_, follow_addresses(), rethrow);
+    asio::post(io_, notify_ready);  // behind the ear for signals: who hears it may send one at once
   }
 
  private:
@@ -126,13 +145,19 @@ class Admin {
     std::vector<shm::Address> found;
     if (config_.server.addresses_automatic) found = addresses_of(interfaces_);
     shm::Settings wanted = settings_from(config_, found, last_cpu());
+    keep_drained(settings_, wanted);
     warn_of(found);
-    if (has_settings_ && !is_change(settings_, wanted)) return;
+    if (!has_settings_ || is_change(settings_, wanted)) publish(wanted);
+  }
+
+  void publish(shm::Settings wanted) {
     wanted.revision = settings_.revision + 1;
     if (wanted.revision == 0) wanted.revision = 1;
     settings_ = wanted;
     has_settings_ = true;
-    page_->settings.publish(settings_);
+    failpoint::reach("admin.settings_made");
+    page_->settings.publish(settings_, [] { failpoint::reach("admin.publish_torn"); });
+    failpoint::reach("admin.settings_published");
     const std::string line = "settings revision " + std::to_string(settings_.revision) + ": " +
                              std::to_string(settings_.address_count) + " addresses answered";
     log(Severity::info, line);
@@ -140,16 +165,37 @@ class Admin {
   }
 
   void warn_of(const std::vector<shm::Address>& found) {
-    if (!config_.server.addresses_automatic) return;
+    if (!config_.server.addresses_automatic || (!found.empty() && found.size() <= shm::addresses_max)) return;
     std::string names;
     for (const std::string& name : interfaces_) names += (names.empty() ? "" : ", ") + name;
     if (found.empty()) {
-      log(Severity::warning, "no address to serve on " + names + ": nothing is answered until there is one");
-    } else if (found.size() > shm::addresses_max) {
-      log(Severity::warning, names + " has " + std::to_string(found.size()) +
-                                 " addresses, and only the first " + std::to_string(shm::addresses_max) +
-                                 " are answered; write the wanted ones to [server] addresses");
+      address_log_.log(Severity::warning,
+                       "no address to serve on " + names + ": nothing is answered until there is one");
+    } else {
+      address_log_.log(Severity::warning, names + " has " + std::to_string(found.size()) +
+                                              " addresses, and only the first " +
+                                              std::to_string(shm::addresses_max) +
+                                              " are answered; write the wanted ones to [server] addresses");
     }
+  }
+
+  // A configuration that reads well becomes ours: whole, or not at all.
+  void take(const Config& fresh) {
+    const ConfigChange change = change_between(config_, fresh);
+    Config wanted = with_live_keys(config_, fresh);
+    require_address_source(wanted);
+    const bool begins_to_follow = wanted.server.addresses_automatic && !watch_;
+    if (begins_to_follow) watch_.emplace();  // before the first look, so that nothing is missed
+    std::swap(config_, wanted);
+    try {
+      publish_settings();
+    } catch (...) {
+      std::swap(config_, wanted);
+      if (begins_to_follow) watch_.reset();
+      throw;
+    }
+    if (begins_to_follow) asio::co_spawn(io_, follow_addresses(), rethrow);
+    change_ = change;
   }
 
   asio::awaitable<void> follow_addresses() {
@@ -161,11 +207,8 @@ class Admin {
       const bool has_word = is_in_trouble ? co_await waiter.readable_by(deadline_in(trouble_pause))
                                           : co_await waiter.readable();
       if (!has_word && !is_in_trouble) co_return;
-      error_code error;
-      pause.expires_after(address_debounce);
-      co_await pause.async_wait(no_throw(error));
-      if (error) co_return;
       watch_->take();
+      failpoint::reach("admin.addresses_changed");
       try {
         publish_settings();
         is_in_trouble = false;
@@ -174,6 +217,10 @@ class Admin {
                          std::string(trouble.what()) + "; going on with the addresses known");
         is_in_trouble = true;
       }
+      error_code error;
+      pause.expires_after(address_pause);
+      co_await pause.async_wait(no_throw(error));
+      if (error) co_return;
     }
   }
 
@@ -228,7 +275,9 @@ class Admin {
         co_return;
       }
       text.resize(static_cast<std::size_t>(got));
+      failpoint::reach("admin.request_read");
       const json reply = co_await answer(text, uid);
+      failpoint::reach("admin.reply_made");
       if (!send_reply(peer.fd(), reply)) co_return;
       if (!is_operator(uid)) {
         error_code error;
@@ -248,14 +297,27 @@ class Admin {
         co_return success(co_await counters());
       case AdminCommand::keys:
         co_return co_await keys();
+      case AdminCommand::ports:
+        co_return success(ports());
+      case AdminCommand::clock:
+        co_return success(co_await clock());
+      case AdminCommand::upstreams:
+        co_return success(co_await upstreams());
       case AdminCommand::rotate:
+        co_return co_await rotate(uid);
+      case AdminCommand::reload:
+        co_return co_await reload(uid);
+      case AdminCommand::drain:
+      case AdminCommand::undrain:
         break;
     }
-    co_return co_await rotate(uid);
+    co_return co_await drain(uid, request.cpu, *request.command == AdminCommand::drain);
   }
 
   asio::awaitable<json> status() {
     const RoleAnswers answers = co_await others_.ask_all(deadline_in(roles_patience));
+    std::optional<UpstreamListReply> list;
+    if (!config_.upstreams.empty()) list = co_await others_.upstream_list(deadline_in(roles_patience));
     const auto stats = others_.stats_page();
     const std::optional<hwclock::ClockState> clock = others_.clock_state();
     const Moment now{__rdtsc(), std::time(nullptr)};
@@ -272,7 +334,7 @@ class Admin {
         {"clock", clock_status(clock ? &*clock : nullptr, now.tsc)},
         {"keys", keys_status(answers.keys ? &*answers.keys : nullptr)},
         {"nts_ke", ke_status(config_.nts_ke.port, answers.ke)},
-        {"upstream", {{"sources", 0}}}};
+        {"upstream", upstream_summary(config_, list ? &*list : nullptr)}};
   }
 
   asio::awaitable<json> counters() {
@@ -281,6 +343,22 @@ class Admin {
     co_return json{
         {"dataplane", dataplane_counters(stats ? &**stats : nullptr, identity_of(Role::dataplane).uid)},
         {"nts_ke", ke_counters(answers.ke)}};
+  }
+
+  json ports() {
+    const auto stats = others_.stats_page();
+    return ports_status(stats ? &**stats : nullptr, identity_of(Role::dataplane).uid);
+  }
+
+  asio::awaitable<json> clock() {
+    const std::optional<ClockReportReply> reply = co_await others_.clock_report(deadline_in(roles_patience));
+    const std::optional<hwclock::ClockState> state = others_.clock_state();
+    co_return clock_report(state ? &*state : nullptr, __rdtsc(), reply ? &*reply : nullptr);
+  }
+
+  asio::awaitable<json> upstreams() {
+    const std::optional<UpstreamListReply> list = co_await others_.upstream_list(deadline_in(roles_patience));
+    co_return upstream_report(config_, list ? &*list : nullptr);
   }
 
   asio::awaitable<json> keys() {
@@ -305,8 +383,90 @@ class Admin {
     co_return success({{"new_key_id", reply->new_key_id}, {"text", text}});
   }
 
+  // Answers once the dataplane has done it.
+  asio::awaitable<json> drain(uid_t uid, std::uint32_t cpu, bool is_drained) {
+    if (!is_operator(uid)) {
+      co_return failure("not_allowed", "only root or the admin user may take cores out of service; use sudo");
+    }
+    const uid_t writer = identity_of(Role::dataplane).uid;
+    const auto stats = others_.stats_page();
+    const DrainPlan plan = plan_drain(stats ? &**stats : nullptr, writer, settings_, cpu, is_drained);
+    if (!plan.fault.empty()) co_return failure("failed", plan.fault);
+    shm::Settings wanted = settings_;
+    wanted.drained_instance = plan.drained_instance;
+    wanted.drained_workers = plan.drained_workers;
+    if (is_change(settings_, wanted)) publish(wanted);
+
+    asio::steady_timer pause(io_);
+    const Deadline deadline = deadline_in(drain_patience);
+    while (!is_done(**stats, plan, is_drained)) {
+      if (!is_serving(**stats, writer) || std::chrono::steady_clock::now() >= deadline) {
+        co_return failure("failed",
+                          "the dataplane has been asked and has not done it yet; look at `noonmark "
+                          "status` and its log");
+      }
+      error_code error;
+      pause.expires_after(drain_look_pause);
+      co_await pause.async_wait(no_throw(error));
+      if (error) co_return failure("failed", "the admin role ends");
+    }
+    const std::string name = "CPU " + std::to_string(cpu);
+    const std::uint64_t queues = (*stats)->cores[plan.core].queues.load(std::memory_order_relaxed);
+    const std::string text =
+        is_drained ? name + " is drained and sleeps: other cores poll its queues, until `noonmark undrain " +
+                         std::to_string(cpu) + "` or a restart of the dataplane"
+                   : name + " is in service, queues: " + std::to_string(queues);
+    log(Severity::notice, text + "; asked for by uid " + std::to_string(uid));
+    co_return success({{"cpu", cpu}, {"state", is_drained ? "drained" : "in service"}, {"text", text}});
+  }
+
+  // The files are judged here first; then by those who may still refuse what stands in them, the certificate
+  // say; we come last, so that a refusal leaves the settings as they were.
+  asio::awaitable<json> reload(uid_t uid) {
+    if (!is_operator(uid)) {
+      co_return failure("not_allowed", "only root or the admin user may reload the configuration; use sudo");
+    }
+    if (is_reloading_) co_return failure("busy", "a reload is under way; try again");
+    const Flag reloading(is_reloading_);
+    try {
+      require_address_source(source_.read());
+    } catch (const std::exception& refused) {
+      co_return failure("failed", std::string(refused.what()) + "; everything goes on as before");
+    }
+    json silent = json::array();
+    for (const ReloadAnswer& answer : co_await others_.reload(deadline_in(reload_patience))) {
+      if (!answer.fault) silent.push_back(answer.role);
+      if (answer.fault && !answer.fault->empty()) {
+        co_return failure("failed", answer.role + ": " + *answer.fault + "; it goes on as before");
+      }
+    }
+    if (const std::string fault = reload_.run(); !fault.empty()) {
+      co_return failure("failed", "admin: " + fault + "; it goes on as before");
+    }
+    co_return success({{"revision", settings_.revision},
+                       {"changed", change_.live},
+                       {"at_restart", change_.at_restart},
+                       {"silent", std::move(silent)}});
+  }
+
+  // True for as long as somebody is at it, however that ends.
+  class Flag {
+   public:
+    explicit Flag(bool& flag) : flag_(flag) { flag_ = true; }
+    ~Flag() { flag_ = false; }
+    Flag(const Flag&) = delete;
+    Flag& operator=(const Flag&) = delete;
+
+   private:
+    bool& flag_;
+  };
+
   asio::io_context& io_;
-  const Config& config_;
+  Config config_;
+  const ConfigSource source_;
+  Reload reload_;
+  ConfigChange change_;  // of the last reload
+  bool is_reloading_ = false;
   std::vector<std::string> interfaces_;
   shm::Segment<shm::SettingsPage> page_;
   shm::Settings settings_{};
@@ -316,15 +476,15 @@ class Admin {
   OtherRoles others_;
   std::uint32_t clients_ = 0;
   LogLimit trouble_log_;
+  LogLimit address_log_;
 };
 
 }  // namespace
 
-int run_admin(const Config& config) {
+int run_admin(const Config& config, const ConfigSource& source) {
   asio::io_context io(1);
-  Admin admin(io, config);
+  Admin admin(io, config, source);
   admin.start();
-  notify_ready();
   io.run();
   return 0;
 }

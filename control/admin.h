@@ -3,11 +3,12 @@
 #pragma once
 
 #include "control/config.h"
+#include "control/config_source.h"
 
 namespace control {
 
 // Serves until SIGTERM or SIGINT; returns the exit code. Throws ConfigError, SegmentError, RoleSocketError or
 // std::runtime_error with one sentence when it cannot start.
-[[nodiscard]] int run_admin(const Config& config);
+[[nodiscard]] int run_admin(const Config& config, const ConfigSource& source);
 
 }  // namespace control

@@ -57,7 +57,8 @@ AdminAnswer read_admin_reply(const std::string& text) {
   return {is_forbidden ? AdminAnswer::Kind::not_allowed : AdminAnswer::Kind::refused, {}, reply["error"]};
 }
 
-AdminAnswer ask_admin(const std::filesystem::path& pages, std::string_view command) {
+AdminAnswer ask_admin(const std::filesystem::path& pages, std::string_view command,
+                      std::optional<std::uint32_t> cpu) {
   const std::filesystem::path path = pages / "admin" / "socket";
   const std::array<uid_t, 1> peers = {identity_of(Role::admin).uid};
   std::optional<RoleConnection> admin = RoleConnection::connect(path, peers);
@@ -68,7 +69,9 @@ AdminAnswer ask_admin(const std::filesystem::path& pages, std::string_view comma
     }
     return nobody(pages, "nobody answers");
   }
-  const std::string request = json{{"command", command}}.dump();
+  json question = {{"command", command}};
+  if (cpu) question["cpu"] = *cpu;
+  const std::string request = question.dump();
   if (!admin->send_octets({reinterpret_cast<const std::uint8_t*>(request.data()), request.size()})) {
     return nobody(pages, "the admin role hangs up");
   }

@@ -3,6 +3,7 @@
 
 #include <filesystem>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -23,7 +24,9 @@ struct AdminAnswer {
 // What the reply `text` says; octets that are no reply are `refused`, with the reason.
 [[nodiscard]] AdminAnswer read_admin_reply(const std::string& text);
 
-// Asks the admin of the page directory `pages`. Waits at most admin_patience.
-[[nodiscard]] AdminAnswer ask_admin(const std::filesystem::path& pages, std::string_view command);
+// Asks the admin of the page directory `pages`, of one CPU where the command is about one. Waits at most
+// admin_patience.
+[[nodiscard]] AdminAnswer ask_admin(const std::filesystem::path& pages, std::string_view command,
+                                    std::optional<std::uint32_t> cpu = {});
 
 }  // namespace control

@@ -10,11 +10,23 @@
 
 namespace control {
 
-enum class AdminCommand : std::uint8_t { status, counters, keys, rotate };
+enum class AdminCommand : std::uint8_t {
+  status,
+  counters,
+  keys,
+  ports,
+  clock,
+  upstreams,
+  rotate,
+  reload,
+  drain,
+  undrain
+};
 
 struct AdminRequest {
   std::optional<AdminCommand> command;
-  std::string fault;  // for people, when there is no command
+  std::string fault;      // for people, when there is no command
+  std::uint32_t cpu = 0;  // of drain and undrain
 };
 
 [[nodiscard]] AdminRequest read_admin_request(std::string_view text);

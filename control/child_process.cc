@@ -16,6 +16,7 @@
 #include <cap-ng.h>
 
 #include "control/log.h"
+#include "dataplane/shm/failpoint.h"
 
 namespace control {
 namespace {
@@ -29,9 +30,11 @@ constexpr int cannot_start = 127;  // as a shell says it
 }
 
 // SIGPIPE stays ignored, as systemd has it: a log that nobody reads any more must not end a role.
-void reset_signals() {
+void reset_signals(bool reloads_on_hangup) {
   for (const int signal : {SIGHUP, SIGINT, SIGTERM, SIGCHLD, SIGUSR1, SIGUSR2}) ::signal(signal, SIG_DFL);
   ::signal(SIGPIPE, SIG_IGN);
+  // One that comes before the role listens must not end it: it has yet to read its files.
+  if (reloads_on_hangup) ::signal(SIGHUP, SIG_IGN);
   sigset_t none;
   sigemptyset(&none);
   ::sigprocmask(SIG_SETMASK, &none, nullptr);
@@ -120,7 +123,7 @@ pid_t start_child(const ChildSpec& spec, const std::filesystem::path& notify_soc
   }
   if (child != 0) return child;
 
-  reset_signals();
+  reset_signals(spec.reloads_on_hangup);
   if (::setsid() < 0) fail(spec, "session");
   const rlimit no_core{0, 0};
   if (::setrlimit(RLIMIT_CORE, &no_core) != 0) fail(spec, "core dumps");
@@ -128,9 +131,11 @@ pid_t start_child(const ChildSpec& spec, const std::filesystem::path& notify_soc
   if (spec.locked_bytes) set_limit(RLIMIT_MEMLOCK, *spec.locked_bytes);
   ::umask(077);
   if (::chdir("/") != 0) fail(spec, "working directory");
+  shm::failpoint::reach("launcher.role_forked");
   arrange_descriptors(spec, family_lock);
   become(spec);
   tie_to(parent, spec);
+  shm::failpoint::reach("launcher.role_about_to_execute");
   execute(spec, notify_socket);
 }
 

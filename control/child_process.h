@@ -28,7 +28,7 @@ struct ChildSpec {
   // Soft limits. They are raised as far as this machine lets us; too low is the role's to report.
   std::optional<rlim_t> open_files;
   std::optional<rlim_t> locked_bytes;
-  bool reloads_on_hangup = false;         // any other would end on SIGHUP
+  bool reloads_on_hangup = false;         // any other would end on SIGHUP; deaf to it until it listens
   std::chrono::microseconds watchdog{0};  // longest silence once it serves; 0: not watched
 };
 

@@ -20,6 +20,8 @@
 #include "control/config_check.h"
 #include "control/launcher.h"
 #include "control/query.h"
+#include "control/upstream_status.h"
+#include "nts/aead.h"
 
 namespace control {
 namespace {
@@ -44,6 +46,7 @@ constexpr const char* exit_codes =
 struct Options {
   std::filesystem::path pages = "/run/noonmark";
   bool is_json = false;
+  std::optional<std::uint32_t> cpu;
   std::filesystem::path file;
   std::vector<std::filesystem::path> overlays;
   std::optional<std::filesystem::path> run_pages;
@@ -73,7 +76,7 @@ bool is_yes(const json&) { return true; }
 // Asks, and prints the answer as `to_text` makes it or raw. The exit code is what `verdict` makes of it.
 template <class ToText>
 int ask(const Options& options, const char* command, ToText to_text, bool (*verdict)(const json&) = is_yes) {
-  const AdminAnswer answer = ask_admin(from_root(options.pages), command);
+  const AdminAnswer answer = ask_admin(from_root(options.pages), command, options.cpu);
   switch (answer.kind) {
     case AdminAnswer::Kind::result:
       std::cout << (options.is_json ? in_json(answer.result) : to_text(answer.result)) << std::flush;
@@ -154,6 +157,15 @@ void add_pages(CLI::App* command, Options& options) {
       ->capture_default_str();
 }
 
+void add_core(CLI::App* command, Options& options) {
+  command->add_option("core", options.cpu, "number of the CPU")
+      ->required()
+      ->type_name("CORE")
+      ->check(CLI::TypeValidator<std::uint32_t>(""));  // else an empty word is no number and no fault
+  add_pages(command, options);
+  add_json(command, options);
+}
+
 void add_overlays(CLI::App* command, Options& options) {
   command->add_option("--overlay", options.overlays, "a further file that wins key by key; repeatable")
       ->type_name("FILE")
@@ -175,7 +187,12 @@ void add_query_options(CLI::App* command, Options& options) {
   command->add_option("--ca", wanted.ca, "PEM authorities, instead of the system's")->type_name("FILE");
   CLI::Option* ipv4 = command->add_flag("-4", options.is_ipv4, "IPv4 only");
   command->add_flag("-6", options.is_ipv6, "IPv6 only")->excludes(ipv4);
-  command->add_flag("--plain", wanted.plain, "NTP without authentication");
+  CLI::Option* aead =
+      command->add_option("--aead", wanted.aead, "the only AEAD to offer, by its IANA number");
+  std::vector<std::string> known;
+  for (const nts::Aead& one : nts::aeads) known.push_back(std::to_string(one.number));
+  aead->type_name("N")->check(CLI::IsMember(known));
+  command->add_flag("--plain", wanted.plain, "NTP without authentication")->excludes(aead);
   command->add_option("--samples", wanted.samples, "NTP exchanges")
       ->type_name("N")
       ->check(CLI::Range(1, 64))
@@ -197,7 +214,7 @@ int dispatch(int argc, char** argv) {
   app.require_subcommand(1);
 
   CLI::App* command =
-      add_command(app, "run", "start all roles and the dataplane, and watch over them",
+      add_command(app, "run", "start roles and dataplane, and watch over them",
                   "Runs in the foreground until Ctrl-C or SIGTERM, without systemd; needs root.\n"
                   "A role that dies is started again.\n"
                   "Example:\n"
@@ -224,7 +241,8 @@ int dispatch(int argc, char** argv) {
 
   command = add_command(app, "counters", "what became of every packet",
                         "Each packet that came in is counted once under what became of it, so that\n"
-                        "received = answered + dropped + not ours, exactly. Zeros are left out.\n"
+                        "received = answered + dropped + to the kernel + not ours, exactly.\n"
+                        "Zeros are left out.\n"
                         "Example:\n"
                         "  noonmark counters");
   add_pages(command, options);
@@ -244,6 +262,48 @@ int dispatch(int argc, char** argv) {
     };
   });
 
+  command = add_command(app, "ports", "which devices are served, and what they can do",
+                        "Each device with its driver, queues and link, and every feature that was\n"
+                        "asked for: used, offered by the device but not used, or not there.\n"
+                        "Receive stamps and checksums by the device make answers better and cheaper;\n"
+                        "without them the same is done in software. The exit code is 1 when the\n"
+                        "dataplane does not run: only it can ask its devices.\n"
+                        "Examples:\n"
+                        "  noonmark ports\n"
+                        "  noonmark ports --json");
+  add_pages(command, options);
+  add_json(command, options);
+  command->callback([&] { work = [&] { return ask(options, "ports", ports_text, has_ports); }; });
+
+  command = add_command(app, "clock", "what the clock is doing, and why no better",
+                        "The first line is a sentence for people. Then the state, what clients are told,\n"
+                        "and with a receiver what was learned of pulses and oscillator.\n"
+                        "The exit code is 1 when clients are told no measured time, for monitoring.\n"
+                        "Delays cannot be seen from inside. To calibrate them, ask a server that you\n"
+                        "trust more (`noonmark query HOST --samples 16`, or chronyd as a client of\n"
+                        "both), and put the difference into [gnss] pulse_delay_ns: positive when\n"
+                        "ours is late.\n"
+                        "Examples:\n"
+                        "  noonmark clock\n"
+                        "  noonmark clock --json");
+  add_pages(command, options);
+  add_json(command, options);
+  command->callback([&] { work = [&] { return ask(options, "clock", clock_text, is_synchronised); }; });
+
+  command = add_command(app, "upstreams", "which other servers are asked, and what they say",
+                        "A line for each [[upstream]], with the signs of `chronyc sources`:\n"
+                        "* we would follow it, + it agrees with the majority, x it does not,\n"
+                        "= it agrees and is a witness only, ? nothing is known of it.\n"
+                        "Reach is octal: the last eight polls. The offset is theirs minus ours,\n"
+                        "and +- how far it may be from the truth.\n"
+                        "The exit code is 1 when they agree on nothing.\n"
+                        "Examples:\n"
+                        "  noonmark upstreams\n"
+                        "  noonmark upstreams --json");
+  add_pages(command, options);
+  add_json(command, options);
+  command->callback([&] { work = [&] { return ask(options, "upstreams", upstreams_text, has_agreement); }; });
+
   command = add_command(app, "rotate", "make a new cookie key and hand over to it",
                         "The new key is used once every core has it; clients keep their cookies.\n"
                         "For root and the admin user.\n"
@@ -252,6 +312,36 @@ int dispatch(int argc, char** argv) {
   add_pages(command, options);
   add_json(command, options);
   command->callback([&] { work = [&] { return ask(options, "rotate", rotate_text); }; });
+
+  command = add_command(app, "reload", "read the configuration and the certificate anew",
+                        "For the files that the running server was started with. What waits for a\n"
+                        "restart is named. A file with a fault changes nothing: the fault is shown as\n"
+                        "FILE:LINE:COLUMN, and the server goes on with what it has. SIGHUP to\n"
+                        "`noonmark run` does the same, and tells the log.\n"
+                        "For root and the admin user.\n"
+                        "Example:\n"
+                        "  sudo noonmark reload");
+  add_pages(command, options);
+  add_json(command, options);
+  command->callback([&] { work = [&] { return ask(options, "reload", reload_text); }; });
+
+  command = add_command(app, "drain", "take one core out of service, live",
+                        "CORE is the number of a CPU in `noonmark status`. Another core polls its queues\n"
+                        "from then on, and no packet is lost; the drained core sleeps. The last core in\n"
+                        "service stays. It lasts until `noonmark undrain CORE` or until the dataplane is\n"
+                        "started again; a reload leaves it. For root and the admin user.\n"
+                        "Example:\n"
+                        "  sudo noonmark drain 3");
+  add_core(command, options);
+  command->callback([&] { work = [&] { return ask(options, "drain", drain_text); }; });
+
+  command = add_command(app, "undrain", "put a drained core back into service",
+                        "It has the current keys before it polls its queues again, and no packet is\n"
+                        "lost. For root and the admin user.\n"
+                        "Example:\n"
+                        "  sudo noonmark undrain 3");
+  add_core(command, options);
+  command->callback([&] { work = [&] { return ask(options, "undrain", drain_text); }; });
 
   command = add_command(app, "check", "look at a configuration before using it",
                         "Reads the file and looks at the certificate, the key and the directories it\n"
@@ -297,7 +387,11 @@ int main(int argc, char** argv) {
   // `noonmark status | head -1` ends quietly, whatever the caller made of SIGPIPE.
   std::signal(SIGPIPE, SIG_DFL);
   try {
-    return control::dispatch(argc, argv);
+    const int code = control::dispatch(argc, argv);
+    // A script that keeps the answer in a file must not take a full disk for a yes.
+    if (!std::cout.flush())
+      return control::fail(control::answer_is_no, "the answer cannot be written to stdout");
+    return code;
   } catch (const std::exception& error) {
     std::cerr << "noonmark: " << error.what() << "\n";
     return control::answer_is_no;

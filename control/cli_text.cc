@@ -1,9 +1,12 @@
 #include "control/cli_text.h"
 
 #include <algorithm>
+#include <cstdio>
 #include <functional>
 #include <initializer_list>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 namespace control {
 namespace {
@@ -69,6 +72,14 @@ std::string joined(const json& texts, const std::string& separator) {
   return all.empty() ? "none" : all;
 }
 
+// A measured number with so many places behind the point; "?" where there is none.
+std::string rounded(const json& value, int places) {
+  if (!value.is_number()) return "?";
+  char digits[64];
+  std::snprintf(digits, sizeof digits, "%+.*f", places, value.get<double>());
+  return digits;
+}
+
 // --- status
 
 // What a person must never get wrong: whether this is the right time.
@@ -84,19 +95,42 @@ std::string clock_in_brackets(const json& clock) {
   return "NOT synchronised (local clock, stratum " + stratum + " declared)";
 }
 
+// A line for each tier, with all the AEADs that it computes.
+std::string crypto_lines(const json& aeads) {
+  std::vector<std::pair<std::string, std::string>> tiers;  // and their AEADs
+  if (!aeads.is_array()) return {};
+  for (const json& aead : aeads) {
+    const std::string tier = text(at(aead, {"tier"})) + " (" + text(at(aead, {"instruction_sets"})) + ")";
+    const auto known =
+        std::find_if(tiers.begin(), tiers.end(), [&](const auto& one) { return one.first == tier; });
+    if (known == tiers.end()) {
+      tiers.emplace_back(tier, text(at(aead, {"aead"})));
+    } else {
+      known->second += ", " + text(at(aead, {"aead"}));
+    }
+  }
+  std::string lines;
+  for (const auto& [tier, numbers] : tiers) lines += line("  crypto", "AEAD " + numbers + ": " + tier);
+  return lines;
+}
+
 std::string dataplane_lines(const json& dataplane) {
   if (!is_true(at(dataplane, {"running"}))) return line("dataplane", "NOT running");
   std::string lines =
       line("dataplane", "up " + duration(at(dataplane, {"uptime_s"})) + ", pid " +
                             text(at(dataplane, {"pid"})) + ", crypto " + text(at(dataplane, {"tier"})));
+  lines += crypto_lines(at(dataplane, {"aeads"}));
   if (const json& ports = at(dataplane, {"ports"}); ports.is_array()) {
     for (const json& port : ports) lines += line("  port", text(port));
   }
   if (const json& cores = at(dataplane, {"cores"}); cores.is_array()) {
     for (const json& core : cores) {
-      lines +=
-          line("  core", "CPU " + text(at(core, {"cpu"})) + ", seen " + text(at(core, {"heartbeat_age_ms"})) +
-                             " ms ago, keys of generation " + text(at(core, {"acknowledged_keys"})));
+      lines += line("  core", "CPU " + text(at(core, {"cpu"})) + " " + text(at(core, {"state"})) + ", " +
+                                  plural(count(at(core, {"queues"})), "queue") + ", packets " +
+                                  text(at(core, {"received_packets"})) + " in " +
+                                  text(at(core, {"sent_packets"})) + " out, seen " +
+                                  text(at(core, {"heartbeat_age_ms"})) + " ms ago, keys of generation " +
+                                  text(at(core, {"acknowledged_keys"})));
     }
   }
   return lines;
@@ -169,19 +203,58 @@ std::string balance(const json& dataplane) {
   const json& frame = at(dataplane, {"frame"});
   const json& nts = at(dataplane, {"nts"});
   const auto is_drop = [](std::string_view name) { return name.starts_with("drop_"); };
-  const auto is_pass = [](std::string_view name) { return name.starts_with("pass_"); };
+  const auto is_other = [](std::string_view name) { return name == "pass_other"; };
+  const auto is_kernels = [](std::string_view name) { return name == "pass_kernel"; };
   const auto is_answer = [](std::string_view name) { return !name.starts_with("drop_"); };
   const std::uint64_t received = count(at(dataplane, {"received_packets"}));
   const std::uint64_t answered = sum_of(nts, is_answer);
   const std::uint64_t dropped = sum_of(frame, is_drop) + sum_of(nts, is_drop);
-  const std::uint64_t passed = sum_of(frame, is_pass);
+  const std::uint64_t given = sum_of(frame, is_kernels);
+  const std::uint64_t passed = sum_of(frame, is_other);
   std::string text = "received " + std::to_string(received) + " = answered " + std::to_string(answered) +
                      " + dropped " + std::to_string(dropped);
+  if (given != 0) text += " + to the kernel " + std::to_string(given);
   if (passed != 0) text += " + not ours " + std::to_string(passed);
-  const std::uint64_t counted = answered + dropped + passed;
+  const std::uint64_t counted = answered + dropped + given + passed;
   if (received > counted) text += " + on the way " + std::to_string(received - counted);
   if (counted > received) text += " - counted early " + std::to_string(counted - received);
   return text + "\n";
+}
+
+// --- ports
+
+// The names of those in `state`, separated by blanks; they hold none themselves.
+std::string features_in(const json& features, std::string_view state) {
+  std::string names;
+  if (!features.is_object()) return "?";
+  for (const auto& [name, value] : features.items()) {
+    if (text(value) == state) names += (names.empty() ? "" : " ") + name;
+  }
+  return names.empty() ? "nothing" : names;
+}
+
+std::string port_text(const json& port) {
+  const json& link = at(port, {"link"});
+  const json& mbps = at(link, {"mbps"});
+  std::string report = text(at(port, {"device"})) + "\n";
+  report += line("  driver", text(at(port, {"driver"})));
+  report += line("  link", std::string(is_true(at(link, {"up"})) ? "up" : "DOWN") + ", " +
+                               (mbps.is_null() ? "speed not known" : text(mbps) + " Mbit/s"));
+  report += line("  MAC", text(at(port, {"mac"})) + ", MTU " + text(at(port, {"mtu"})));
+  report += line("  queues", text(at(port, {"queues"})) + " in use, of " +
+                                 text(at(port, {"queues_max", "receive"})) + " and " +
+                                 text(at(port, {"queues_max", "transmit"})));
+  if (const json& interface = at(port, {"interface"}); interface.is_string()) {
+    report += line("  stands on", text(interface));
+  }
+  if (const json& twin = at(port, {"twin"}); twin.is_string()) {
+    report += line("  twin", text(twin) + ", the kernel's share");
+  }
+  const json& features = at(port, {"features"});
+  report += line("  uses", features_in(features, "used"));
+  report += line("  could", features_in(features, "offered"));
+  report += line("  has not", features_in(features, "none"));
+  return report;
 }
 
 // --- times
@@ -211,7 +284,10 @@ std::string status_text(const json& status) {
   report += clock_lines(at(status, {"clock"}));
   report += keys_lines(at(status, {"keys"}));
   report += ke_lines(at(status, {"nts_ke"}));
-  report += line("upstream", plural(count(at(status, {"upstream", "sources"})), "source"));
+  const std::uint64_t upstreams = count(at(status, {"upstream", "sources"}));
+  report += line("upstream",
+                 plural(upstreams, "source") +
+                     (upstreams == 0 ? "" : ", agreeing: " + text(at(status, {"upstream", "agreeing"}))));
   return report;
 }
 
@@ -250,8 +326,63 @@ std::string keys_text(const json& keys, std::int64_t now_unix_s) {
   return report;
 }
 
+bool has_ports(const json& ports) { return is_true(at(ports, {"running"})); }
+
+std::string ports_text(const json& ports) {
+  if (!has_ports(ports)) return "dataplane NOT running: nobody has looked at the ports\n";
+  const json& list = at(ports, {"ports"});
+  if (!list.is_array() || list.empty()) return "no ports\n";
+  std::string report;
+  for (const json& port : list) report += port_text(port);
+  return report;
+}
+
+bool is_synchronised(const json& clock) { return is_true(at(clock, {"synchronised"})); }
+
+std::string clock_text(const json& clock) {
+  if (at(clock, {"state"}).is_null()) return "clock: NOT running, so nobody knows the time\n";
+  const std::string sentence = text(at(clock, {"sentence"}));
+  std::string report =
+      (sentence.empty() || sentence == "?" ? "the clock role does not answer; its page says:" : sentence) +
+      "\n";
+  report += line("state", text(at(clock, {"state"})) + " (" + text(at(clock, {"source"})) + ")");
+  report += clock_lines(clock);
+  const json& gnss = at(clock, {"gnss"});
+  if (!gnss.is_object()) return report;
+  report += line("last pulse", rounded(at(gnss, {"last_offset_ns"}), 1) + " ns from what was expected");
+  report += line("frequency", rounded(at(gnss, {"frequency_ppb"}), 3) + " ppb fast, changing by " +
+                                  rounded(at(gnss, {"drift_ppb_day"}), 3) + " ppb a day");
+  report += line("oscillator", rounded(at(gnss, {"white_ns"}), 3) + " ns in a second, wandering by " +
+                                   rounded(at(gnss, {"walk_ppb"}), 5) + " ppb");
+  report += line("pulses", rounded(at(gnss, {"pulse_sigma_ns"}), 1) + " ns unsteady");
+  report += line("leap", "TAI-UTC " + text(at(gnss, {"tai_minus_utc_s"})) + " s");
+  report += "counted\n";
+  for (const char* name :
+       {"pulses", "samples", "doubted", "unplaced", "malformed", "messages", "dropped_messages",
+        "rollovers_repaired", "openings", "outliers", "phc_steps", "phc_unread", "dropped_edges"}) {
+    if (count(at(gnss, {name})) != 0) report += line(std::string("  ") + name, text(at(gnss, {name})));
+  }
+  return report;
+}
+
 std::string rotate_text(const json& rotate) {
   return "new key " + text(at(rotate, {"new_key_id"})) + ": " + text(at(rotate, {"text"})) + "\n";
+}
+
+std::string drain_text(const json& drain) { return text(at(drain, {"text"})) + "\n"; }
+
+std::string reload_text(const json& reload) {
+  const auto lines = [](const char* label, const json& names) {
+    std::string text_lines;
+    if (!names.is_array()) return text_lines;
+    for (const json& name : names) text_lines += line(text_lines.empty() ? label : "", text(name));
+    return text_lines;
+  };
+  std::string report = "reloaded: settings revision " + text(at(reload, {"revision"})) + "\n";
+  report += lines("changed", at(reload, {"changed"}));
+  report += lines("at restart", at(reload, {"at_restart"}));
+  report += lines("silent", at(reload, {"silent"}));
+  return report;
 }
 
 std::string check_text(const json& summary, std::int64_t now_unix_s) {

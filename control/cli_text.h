@@ -15,7 +15,15 @@ namespace control {
 [[nodiscard]] bool is_serving(const nlohmann::json& status);
 [[nodiscard]] std::string counters_text(const nlohmann::json& counters);
 [[nodiscard]] std::string keys_text(const nlohmann::json& keys, std::int64_t now_unix_s);
+[[nodiscard]] std::string ports_text(const nlohmann::json& ports);
+// A dataplane runs and has told of its ports. False when the report does not say.
+[[nodiscard]] bool has_ports(const nlohmann::json& ports);
+[[nodiscard]] std::string clock_text(const nlohmann::json& clock);
+// Whether clients are told a time that was measured.
+[[nodiscard]] bool is_synchronised(const nlohmann::json& clock);
 [[nodiscard]] std::string rotate_text(const nlohmann::json& rotate);
+[[nodiscard]] std::string drain_text(const nlohmann::json& drain);
+[[nodiscard]] std::string reload_text(const nlohmann::json& reload);
 // Of check_config's summary: the lines after "FILE: good".
 [[nodiscard]] std::string check_text(const nlohmann::json& summary, std::int64_t now_unix_s);
 

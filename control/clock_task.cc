@@ -2,6 +2,7 @@
 
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
@@ -9,21 +10,30 @@
 #include <optional>
 #include <unistd.h>
 
+#include "control/config_upstream.h"
+#include "control/gnss_time.h"
 #include "control/log.h"
+#include "control/page_keeping.h"
 #include "control/role_loop.h"
 #include "control/role_socket.h"
 #include "control/roles.h"
 #include "control/service_notify.h"
+#include "control/upstream_desk.h"
+#include "control/upstream_time.h"
 #include "control/waiter.h"
+#include "dataplane/shm/failpoint.h"
 #include "dataplane/shm/segment.h"
+#include "hwclock/calendar.h"
 #include "hwclock/system_clock.h"
 #include "hwclock/tsc.h"
 #include "hwclock/tsc_fit.h"
+#include "nts/ntp_time.h"
 
 namespace control {
 namespace {
 
 namespace asio = boost::asio;
+namespace failpoint = shm::failpoint;
 using boost::system::error_code;
 using Clock = std::chrono::steady_clock;
 
@@ -45,12 +55,18 @@ constexpr std::chrono::seconds status_interval{10};
 // time.
 constexpr std::chrono::milliseconds accept_pause{50};
 
+// A receiver that never stops talking costs 50 looks a second, and no more (TESTS.md I01).
+constexpr std::chrono::milliseconds receiver_pause{20};
+
+// A pulse without a receiver takes its second from upstreams that know the time better than this.
+constexpr std::uint64_t date_error_max_ns = 100'000'000;
+
 constexpr std::uint64_t ns_per_us = 1000;
+constexpr std::int64_t ns_per_s = 1'000'000'000;
 
 std::string span_of(std::uint64_t ns) {
-  constexpr std::uint64_t ns_per_s = 1'000'000'000;
   char text[32];
-  if (ns < ns_per_s) {
+  if (ns < std::uint64_t{ns_per_s}) {
     std::snprintf(text, sizeof text, "%.3g ms", static_cast<double>(ns) / 1e6);
   } else {
     std::snprintf(text, sizeof text, "%.3f s", static_cast<double>(ns) / 1e9);
@@ -70,13 +86,18 @@ class ClockTask {
  public:
   ClockTask(asio::io_context& io, const Config& config)
       : io_(io),
+        config_(config),
         policy_(clock_policy(config.clock)),
         page_(shm::Segment<shm::ClockPage>::open_writable(config.paths.pages, identity_of(Role::clock).gid)),
-        listener_(config.paths.pages / "clock" / "socket", 0666, {identity_of(Role::upstream).uid}) {}
+        listener_(config.paths.pages / "clock" / "socket", 0666, {identity_of(Role::upstream).uid}),
+        reporter_(config.paths.pages / "clock" / "report.socket", 0666, {identity_of(Role::admin).uid}),
+        upstreams_(config) {}
 
   void start() {
     asio::co_spawn(io_, keep_time(), rethrow);
+    asio::co_spawn(io_, keep_page(io_, page_), rethrow);
     asio::co_spawn(io_, hear_upstream(), rethrow);
+    asio::co_spawn(io_, answer_admin(), rethrow);
     asio::co_spawn(io_, stop_at_signal(io_), rethrow);
   }
 
@@ -94,17 +115,31 @@ class ClockTask {
           "the TSC ticks at " + std::to_string(tsc_hz) +
           " Hz, too slow to serve time from; run on a CPU whose TSC has 268 MHz or more");
     }
+    const double reading_ns =
+        2e9 * static_cast<double>(first_utc.half_width_ticks) / static_cast<double>(tsc_hz);
+    const std::int32_t precision = hwclock::precision_of(reading_ns);
+    const bool is_gnss = config_.clock.source == ClockSource::gnss;
+    if (config_.clock.source == ClockSource::upstream || (is_gnss && has_fallback(config_))) {
+      upstream_time_.emplace(config_, upstreams_.panel(), tsc_hz, precision,
+                             is_gnss ? std::nullopt : left_behind());
+    }
+    if (config_.clock.source == ClockSource::upstream) co_await follow_upstreams();
+    if (is_gnss) {
+      gnss_.emplace(config_, tsc_hz, precision, left_behind());
+      asio::co_spawn(io_, hear_receiver(), rethrow);
+      co_await follow_gnss();
+    }
     hwclock::TscFit fit(tsc_hz);
     fit.prime(first_utc);
     resume(fit);
-    const double reading_ns =
-        2e9 * static_cast<double>(first_utc.half_width_ticks) / static_cast<double>(tsc_hz);
-    hwclock::KernelModel model(policy_, hwclock::precision_of(reading_ns));
+    hwclock::KernelModel model(policy_, precision);
 
     for (bool is_first = true;; is_first = false) {
       const hwclock::Fitted& fitted = fit.take(hwclock::read_clock(CLOCK_REALTIME));
       const hwclock::Judgement judgement = model.judge(fitted, tsc_hz, hwclock::read_kernel_report());
-      page_->clock.publish(judgement.state);
+      failpoint::reach("clock.measured");
+      page_->clock.publish(judgement.state, [] { failpoint::reach("clock.publish_torn"); });
+      failpoint::reach("clock.published");
 
       if (is_first) notify_ready();
       report(fitted, judgement);
@@ -120,12 +155,117 @@ class ClockTask {
     }
   }
 
+  // For ever.
+  asio::awaitable<void> follow_gnss() {
+    asio::steady_timer timer(io_);
+    for (bool is_first = true;; is_first = false) {
+      page_->clock.publish(pass_gnss(hwclock::read_clock(CLOCK_REALTIME)));
+      if (is_first) notify_ready();
+      report_engine();
+      feed_watchdog();
+      timer.expires_after(interval);
+      co_await timer.async_wait(asio::use_awaitable);
+    }
+  }
+
+  // The receiver's time, as the upstreams let it stand; theirs, while it has none.
+  hwclock::ClockState pass_gnss(const hwclock::Reading& clock) {
+    gnss_->hear_witnesses(upstreams_.panel(), clock.tsc);
+    hwclock::ClockState theirs{};
+    if (upstream_time_) {
+      theirs = upstream_time_->pass(clock.tsc);
+      const std::uint64_t error_ns = hwclock::dispersion_ns_at(theirs, clock.tsc) + theirs.root_delay_ns / 2;
+      if (theirs.stratum != 0 && error_ns < date_error_max_ns)
+        gnss_->take_date(clock.tsc, utc_ns_of(theirs, clock.tsc));
+    }
+    hwclock::ClockState state = gnss_->pass(clock);
+    // Stratum 0: no time, and not just a leap second on its way.
+    const bool wants_theirs =
+        state.stratum == 0 && theirs.stratum != 0 && !gnss_->discipline().is_contradicted();
+    if (wants_theirs != is_fallback_) {
+      if (const auto served = published(); served && served->ntp0 != 0) {
+        if (wants_theirs) {
+          upstream_time_->continue_from(*served, clock.tsc);
+          theirs = upstream_time_->pass(clock.tsc);
+        } else {
+          state = gnss_->continue_from(*served, clock.tsc);
+        }
+      }
+      is_fallback_ = wants_theirs;
+    }
+    if (!wants_theirs) return state;
+    theirs.state = hwclock::State::fallback;
+    return theirs;
+  }
+
+  // For ever.
+  asio::awaitable<void> follow_upstreams() {
+    asio::steady_timer timer(io_);
+    for (bool is_first = true;; is_first = false) {
+      page_->clock.publish(upstream_time_->pass(hwclock::read_tsc_in_order()));
+      if (is_first) notify_ready();
+      report_engine();
+      feed_watchdog();
+      timer.expires_after(interval);
+      co_await timer.async_wait(asio::use_awaitable);
+    }
+  }
+
+  // Its messages are read as they come: how long after the pulse they do says which second it began.
+  asio::awaitable<void> hear_receiver() {
+    asio::steady_timer pause(io_);
+    for (;;) {
+      const int fd = gnss_->inputs().receiver_fd();
+      if (fd >= 0) {
+        Waiter waiter(io_.get_executor(), fd);
+        while (gnss_->inputs().receiver_fd() == fd && co_await waiter.readable()) {
+          gnss_->inputs().read_receiver();
+          pause.expires_after(receiver_pause);
+          co_await pause.async_wait(asio::use_awaitable);
+        }
+      }
+      pause.expires_after(interval);
+      co_await pause.async_wait(asio::use_awaitable);
+    }
+  }
+
+  // Of the sources that have an engine with states.
+  [[nodiscard]] std::string engine_sentence() const {
+    if (is_fallback_) return "fallback, while the receiver has no time: " + upstream_time_->sentence();
+    return gnss_ ? gnss_->sentence() : upstream_time_->sentence();
+  }
+
+  void report_engine() {
+    const auto served = published();
+    if (!served) return;
+    const hwclock::State state = served->state;
+    const bool changed = engine_state_ != state;
+    const Clock::time_point now = Clock::now();
+    if (!changed && now < status_due_) return;
+    const std::string sentence = engine_sentence();
+    if (changed) state_log_.log(served->leap == 3 ? Severity::warning : Severity::notice, sentence);
+    notify_status(sentence);
+    engine_state_ = state;
+    status_due_ = now + status_interval;
+  }
+
+  [[nodiscard]] std::optional<hwclock::ClockState> left_behind() const {
+    hwclock::ClockState before;
+    std::uint64_t generation = 0;
+    if (!page_->clock.read(before, generation) || !hwclock::is_valid(before) || before.leap == 3)
+      return std::nullopt;
+    if (before.source == hwclock::Source::local || before.source == hwclock::Source::system)
+      return std::nullopt;
+    return before;
+  }
+
   // What was served before goes on, unless it is no line at all.
   void resume(hwclock::TscFit& fit) const {
     hwclock::ClockState before;
     std::uint64_t generation = 0;
     if (!page_->clock.read(before, generation) || !hwclock::is_valid(before)) return;
     fit.resume({before.tsc0, before.ntp0, before.mult}, before.step_count);
+    failpoint::reach("clock.resumed");
   }
 
   void report(const hwclock::Fitted& fitted, const hwclock::Judgement& judgement) {
@@ -149,6 +289,7 @@ class ClockTask {
       state_log_.log(is_good ? Severity::notice : Severity::warning, sentence);
     }
     notify_status(sentence);
+    sentence_ = sentence;
     verdict_ = judgement.verdict;
     status_due_ = now + status_interval;
   }
@@ -161,6 +302,46 @@ class ClockTask {
     watchdog_due_ = now + *watchdog_interval_ - interval;
   }
 
+  asio::awaitable<void> answer_admin() {
+    Waiter waiter(io_.get_executor(), reporter_.fd());
+    asio::steady_timer pause(io_);
+    for (;;) {
+      if (!co_await waiter.readable()) co_return;
+      if (std::optional<RoleConnection> peer = reporter_.accept()) {
+        asio::co_spawn(io_, answer_one(std::move(*peer)), asio::detached);
+        continue;
+      }
+      pause.expires_after(accept_pause);
+      co_await pause.async_wait(asio::use_awaitable);
+    }
+  }
+
+  asio::awaitable<void> answer_one(RoleConnection peer) {
+    Waiter waiter(io_.get_executor(), peer.fd());
+    for (;;) {
+      if (!co_await waiter.readable()) co_return;
+      ReceivedMessage message;
+      const Received received = peer.receive(message);
+      if (received == Received::nothing) continue;
+      EmptyRequest request;
+      if (received != Received::message) co_return;
+      if (message.read(MessageKind::upstream_list_request, request)) {
+        UpstreamListReply list{};
+        list.header = {message_magic, MessageKind::upstream_list_reply, request.header.request_id};
+        upstreams_.fill(list, our_guess());
+        if (!peer.send(list)) co_return;
+        continue;
+      }
+      if (!message.read(MessageKind::clock_report_request, request)) co_return;
+      ClockReportReply reply{};
+      reply.header = {message_magic, MessageKind::clock_report_reply, request.header.request_id};
+      if (gnss_ || upstream_time_) sentence_ = engine_sentence();
+      if (gnss_) gnss_->fill(reply);
+      sentence_.copy(reply.sentence.data(), reply.sentence.size() - 1);
+      if (!peer.send(reply)) co_return;
+    }
+  }
+
   // One at a time: there is one upstream role, and when it is started anew the old connection has gone.
   asio::awaitable<void> hear_upstream() {
     Waiter waiter(io_.get_executor(), listener_.fd());
@@ -168,7 +349,7 @@ class ClockTask {
     for (;;) {
       if (!co_await waiter.readable()) co_return;
       if (std::optional<RoleConnection> peer = listener_.accept()) co_await hear(std::move(*peer));
-      upstreams_.reset();
+      upstreams_.set_running(false);
       pause.expires_after(accept_pause);
       co_await pause.async_wait(asio::use_awaitable);
     }
@@ -183,18 +364,52 @@ class ClockTask {
       if (received == Received::nothing) continue;
       UpstreamReport report;
       if (received != Received::message || !message.read(MessageKind::upstream_report, report)) co_return;
-      // Measurements would need judging before anybody may use them; "no upstreams" is all there is to say.
-      if (report.source_count != 0) co_return;
-      if (upstreams_ != 0U) log(Severity::info, "no upstreams are configured: nobody checks this clock");
-      upstreams_ = 0;
+      if (!upstreams_.take(report, hwclock::read_tsc_in_order(), page_tsc_hz())) co_return;
+      upstreams_.set_running(true);
+      if (upstream_time_ && report.source_count != 0)
+        upstream_time_->hear(report.source_index, hwclock::read_tsc_in_order());
+      failpoint::reach("clock.upstream_heard");
     }
   }
 
+  // What was published last; nothing before that.
+  [[nodiscard]] std::optional<hwclock::ClockState> published() const {
+    hwclock::ClockState state;
+    std::uint64_t generation = 0;
+    if (!page_->clock.read(state, generation) || !hwclock::is_valid(state)) return std::nullopt;
+    return state;
+  }
+
+  [[nodiscard]] std::uint64_t page_tsc_hz() const {
+    const auto state = published();
+    return state ? state->tsc_hz : hwclock::tsc_hz_min;
+  }
+
+  [[nodiscard]] static std::int64_t utc_ns_of(const hwclock::ClockState& state, std::uint64_t tick) {
+    return nts::utc_ns_from_ntp({hwclock::ntp_at(state, tick)}, hwclock::written_utc_s * ns_per_s);
+  }
+
+  // Our own clock as the upstreams are held against: what is served now, and the rate that was learned rather
+  // than the served one, which may be bent at the moment.
+  [[nodiscard]] std::optional<hwclock::ClockGuess> our_guess() const {
+    const auto state = published();
+    if (!state || state->ntp0 == 0) return std::nullopt;
+    const std::uint64_t tick = hwclock::read_tsc_in_order();
+    return hwclock::ClockGuess{tick, utc_ns_of(*state, tick), 1e9 / static_cast<double>(state->tsc_hz)};
+  }
+
   asio::io_context& io_;
+  const Config& config_;
   const hwclock::ClockPolicy policy_;
   shm::Segment<shm::ClockPage> page_;
   RoleListener listener_;
-  std::optional<std::uint32_t> upstreams_;  // how many the upstream role has; empty: it has not said
+  RoleListener reporter_;
+  std::string sentence_ = "starting: the TSC is being measured";
+  std::optional<GnssTime> gnss_;               // of source "gnss"
+  std::optional<UpstreamTime> upstream_time_;  // of source "upstream", and what "gnss" falls back to
+  bool is_fallback_ = false;
+  std::optional<hwclock::State> engine_state_;
+  UpstreamDesk upstreams_;
   const std::optional<std::chrono::microseconds> watchdog_interval_ = watchdog_interval();
   Clock::time_point watchdog_due_{};
   std::optional<hwclock::Verdict> verdict_;

@@ -12,6 +12,7 @@
 #include "control/roles.h"
 #include "control/settings.h"
 #include "control/tls.h"
+#include "dataplane/shm/host_twin.h"
 #include "dataplane/shm/segment.h"
 
 namespace control {
@@ -21,6 +22,20 @@ using nlohmann::json;
 
 constexpr std::int64_t day_s = 86400;
 constexpr std::int64_t expiry_warning_s = 14 * day_s;
+
+const char* name_of(ClockSource source) {
+  switch (source) {
+    case ClockSource::local:
+      return "local";
+    case ClockSource::gnss:
+      return "gnss";
+    case ClockSource::upstream:
+      return "upstream";
+    case ClockSource::system:
+      break;
+  }
+  return "system";
+}
 
 class Check {
  public:
@@ -69,12 +84,9 @@ class Check {
       addresses = json::array();
       for (const shm::Address& address : config.server.addresses) addresses.push_back(text_of(address));
     }
-    report_.summary = {{"server", config.server.name},
-                       {"addresses", std::move(addresses)},
-                       {"devices", config.dataplane.devices},
-                       {"ntp_port", config.server.ntp_port},
-                       {"ke_port", config.nts_ke.port},
-                       {"clock_source", config.clock.source == ClockSource::local ? "local" : "system"},
+    report_.summary = {{"server", config.server.name},        {"addresses", std::move(addresses)},
+                       {"devices", config.dataplane.devices}, {"ntp_port", config.server.ntp_port},
+                       {"ke_port", config.nts_ke.port},       {"clock_source", name_of(config.clock.source)},
                        {"pages", config.paths.pages.native()}};
     if (config.clock.source == ClockSource::local) report_.summary["stratum"] = config.clock.stratum;
   }
@@ -137,7 +149,9 @@ class Check {
 
   // What the roles will meet here. Only warnings: a configuration may be checked elsewhere than it runs.
   void look_at_machine(const Config& config) {
+    for (const std::string& device : config.dataplane.devices) look_at_card(device);
     for (const std::string& interface : interfaces_of(config)) {
+      if (shm::is_twin_name(interface)) continue;  // the dataplane makes it
       if (::if_nametoindex(interface.c_str()) != 0) continue;
       report_.warnings.push_back(place_ + "[dataplane] devices: interface " + interface +
                                  " is not in this network namespace; `ip link` lists those that are");
@@ -156,6 +170,18 @@ class Check {
     } catch (const shm::SegmentError& wrong) {
       report_.warnings.push_back(place_ + "[paths] pages: " + wrong.what());
     }
+  }
+
+  void look_at_card(const std::string& device) {
+    constexpr std::string_view kind = "pci:";
+    shm::PciName name;
+    if (!device.starts_with(kind) ||
+        !shm::read_pci_name(std::string_view(device).substr(kind.size()), name)) {
+      return;
+    }
+    // Whether it may be opened is for the dataplane's user to find out, who is another one than this.
+    const std::string trouble = shm::pci_trouble(name.address, shm::Permission::not_asked);
+    if (!trouble.empty()) report_.warnings.push_back(place_ + "[dataplane] devices: " + trouble);
   }
 
   std::string place_;

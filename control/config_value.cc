@@ -8,6 +8,8 @@
 #include <netinet/in.h>
 
 #include "control/file_check.h"
+#include "dataplane/shm/pci_device.h"
+#include "nts/aead.h"
 
 namespace control {
 namespace {
@@ -15,6 +17,7 @@ namespace {
 constexpr std::size_t host_bytes_max = 255;      // RFC 1035 section 2.3.4
 constexpr std::size_t label_bytes_max = 63;      // the same
 constexpr std::size_t interface_bytes_max = 15;  // IFNAMSIZ less the NUL
+constexpr std::uint32_t vlan_id_max = 4094;      // 4095 is reserved (IEEE 802.1Q)
 
 bool is_letter_or_digit(char c) {
   return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
@@ -48,6 +51,18 @@ int parse_address(const std::string& text, std::array<std::uint8_t, 16>& octets)
   return 0;
 }
 
+// Six groups of two hexadecimal digits with colons between them.
+bool parse_mac(const std::string& text, std::array<std::uint8_t, 6>& octets) {
+  if (text.size() != 3 * octets.size() - 1) return false;
+  for (std::size_t i = 0; i < octets.size(); ++i) {
+    const char* group = text.data() + 3 * i;
+    const auto [end, error] = std::from_chars(group, group + 2, octets[i], 16);
+    if (error != std::errc{} || end != group + 2) return false;
+    if (i + 1 < octets.size() && *end != ':') return false;
+  }
+  return true;
+}
+
 bool is_host_name(const std::string& text) {
   if (text.empty() || text.size() > host_bytes_max) return false;
   std::size_t label_bytes = 0;
@@ -67,6 +82,19 @@ bool is_host_name(const std::string& text) {
   }
   // Digits and dots alone are a mistyped address, never a name.
   return has_letter && before != '-';
+}
+
+// "eth0" of "eth0,busy_budget=64", the one option that af_xdp: has; anything else as it is.
+std::string without_busy_budget(const std::string& text) {
+  constexpr std::string_view option = ",busy_budget=";
+  constexpr std::size_t digits_max = 5;
+  const std::size_t at = text.find(option);
+  if (at == std::string::npos) return text;
+  const std::string digits = text.substr(at + option.size());
+  const bool is_number =
+      !digits.empty() && digits.size() <= digits_max &&
+      std::all_of(digits.begin(), digits.end(), [](char c) { return c >= '0' && c <= '9'; });
+  return is_number ? text.substr(0, at) : text;
 }
 
 // Nobody can own one of these, so nobody may be asked to serve it.
@@ -190,9 +218,24 @@ shm::Address read_interface_address(const ConfigValue& value) {
   return address;
 }
 
+shm::Address read_own_address(const ConfigValue& value) {
+  const std::string text = read_text(value);
+  std::array<std::uint8_t, 16> octets;
+  const int family = parse_address(text, octets);
+  if (family == 0 || !is_ownable(family, octets)) {
+    value.refuse("\"" + text + "\" is no address of one machine",
+                 "write one like \"192.0.2.1\" or \"2001:db8::1\"");
+  }
+  shm::Address address{};
+  address.family = static_cast<std::uint8_t>(family);
+  std::memcpy(address.octets, octets.data(), octets.size());
+  return address;
+}
+
 std::string read_device(const ConfigValue& value) {
   std::string text = read_text(value);
-  const std::string form = "write one like \"af_packet:eth0\", \"af_xdp:eth0\" or \"vdev:net_null0\"";
+  const std::string form =
+      "write one like \"af_packet:eth0\", \"af_xdp:eth0\", \"pci:0000:3b:00.0\" or \"vdev:net_null0\"";
   if (text.size() >= shm::device_name_bytes) value.refuse("the device is too long", form);
   for (const char c : text) {
     if (c <= ' ' || c > '~') value.refuse("the device holds a space or an unprintable character", form);
@@ -202,17 +245,57 @@ std::string read_device(const ConfigValue& value) {
   if (colon == std::string::npos || colon + 1 == text.size()) {
     value.refuse("\"" + text + "\" is no device", form);
   }
-  if (kind == "pci") value.refuse("this version has no " + kind + " port yet", form);
+  if (shm::PciName name; kind == "pci" && !shm::read_pci_name(text.substr(colon + 1), name)) {
+    value.refuse("\"" + text.substr(colon + 1) + "\" is no PCI address",
+                 "write domain, bus, device and function as `lspci -D` does, like \"pci:0000:3b:00.0\"");
+  }
   const bool has_interface = kind == "af_packet" || kind == "af_xdp";
-  if (!has_interface && kind != "vdev") value.refuse("\"" + kind + "\" is no kind of port", form);
+  if (!has_interface && kind != "vdev" && kind != "pci")
+    value.refuse("\"" + kind + "\" is no kind of port", form);
   if (has_interface) {
-    const std::string interface = text.substr(colon + 1);
+    std::string interface = text.substr(colon + 1);
+    if (kind == "af_xdp") interface = without_busy_budget(interface);
     if (interface.size() > interface_bytes_max || interface.find('/') != std::string::npos ||
         interface.find(',') != std::string::npos) {
       value.refuse("\"" + interface + "\" cannot be the name of an interface", form);
     }
   }
   return text;
+}
+
+std::uint16_t read_vlan(const ConfigValue& value) {
+  return static_cast<std::uint16_t>(read_number(value, 0, vlan_id_max));
+}
+
+ReplyGateway read_reply_gateway(const ConfigValue& value) {
+  const std::string text = read_text(value);
+  const std::string form = "write one like \"af_packet:eth0=00:00:5e:00:53:01\"";
+  const std::size_t split = text.rfind('=');  // a virtual device may have more of them among its options
+  if (split == std::string::npos || split == 0) value.refuse("\"" + text + "\" is no DEVICE=MAC", form);
+  ReplyGateway gateway;
+  gateway.device = text.substr(0, split);
+  if (!parse_mac(text.substr(split + 1), gateway.mac)) {
+    value.refuse("\"" + text.substr(split + 1) + "\" is no MAC address", form);
+  }
+  const bool is_zero = std::all_of(gateway.mac.begin(), gateway.mac.end(), [](auto o) { return o == 0; });
+  if (is_zero || (gateway.mac[0] & 1) != 0) {
+    value.refuse("\"" + text.substr(split + 1) + "\" is no address of one machine", form);
+  }
+  return gateway;
+}
+
+std::uint16_t read_aead(const ConfigValue& value) {
+  const std::uint32_t number = read_number(value, 0, 0xffff);
+  const nts::Aead* aead = nts::find_aead(number);
+  if (aead == nullptr) {
+    std::string known;
+    for (const nts::Aead& one : nts::aeads) {
+      known += (known.empty() ? "" : ", ") + std::to_string(one.number) + " (" + one.name + ")";
+    }
+    value.refuse(std::to_string(number) + " is no AEAD algorithm that Noonmark knows",
+                 "choose from " + known);
+  }
+  return aead->number;
 }
 
 std::string read_tier(const ConfigValue& value) {

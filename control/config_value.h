@@ -44,8 +44,17 @@ struct ConfigValue {
 [[nodiscard]] std::string read_listen_address(const ConfigValue& value);
 // "192.0.2.1/24": an interface address, so host bits are what it is about.
 [[nodiscard]] shm::Address read_interface_address(const ConfigValue& value);
+
+// One of ours by itself, like "192.0.2.1" or "2001:db8::1": a prefix of 0 bits.
+[[nodiscard]] shm::Address read_own_address(const ConfigValue& value);
 // "kind:rest", where kind is a port of the dataplane.
 [[nodiscard]] std::string read_device(const ConfigValue& value);
+// A VLAN id, 0 to 4094.
+[[nodiscard]] std::uint16_t read_vlan(const ConfigValue& value);
+// "DEVICE=MAC"; whether there is such a device is not looked at here.
+[[nodiscard]] ReplyGateway read_reply_gateway(const ConfigValue& value);
+// The IANA number of an AEAD that Noonmark knows.
+[[nodiscard]] std::uint16_t read_aead(const ConfigValue& value);
 // "auto" becomes empty; else a tier's name.
 [[nodiscard]] std::string read_tier(const ConfigValue& value);
 [[nodiscard]] std::string read_reference_id(const ConfigValue& value);

@@ -23,7 +23,6 @@ using boost::system::error_code;
 using std::chrono::steady_clock;
 using namespace asio::experimental::awaitable_operators;
 
-constexpr std::array<std::uint16_t, 1> offered_aeads = {nts::aead_aes_siv_cmac_256};
 constexpr std::size_t read_bytes = 4096;
 
 bool contains(const std::string& text, const char* part) { return text.find(part) != std::string::npos; }
@@ -85,7 +84,7 @@ class Conversation {
       throw PeerError(where() + explain_handshake(*tls_, question_.host));
     }
     step_ = "waiting for the reply";
-    tls_->send(ke::write_client_request(offered_aeads));
+    tls_->send(ke::write_client_request(question_.aeads));
     co_await flush();
     // Octets may have come with the end of the handshake, so look before reading.
     while (message_.append(plaintext_) == ke::Message::State::incomplete) {
@@ -187,17 +186,21 @@ class Conversation {
   }
 
   std::unique_ptr<KeAgreement> conclude() {
-    const ke::Reply reply = ke::read_reply(message_, offered_aeads);
+    const ke::Reply reply = ke::read_reply(message_, question_.aeads);
     if (reply.error) throw PeerError(where() + explain_error(*reply.error));
     if (!reply.fault.empty()) throw PeerError(where() + "the reply cannot be used: " + reply.fault);
     auto agreement = std::make_unique<KeAgreement>();
     nts::ClientSession& session = agreement->session;
-    if (!tls_->export_key(ke::exporter_label,
-                          ke::exporter_context(reply.aead, ke::Direction::client_to_server),
-                          session.c2s.bytes()) ||
-        !tls_->export_key(ke::exporter_label,
-                          ke::exporter_context(reply.aead, ke::Direction::server_to_client),
-                          session.s2c.bytes())) {
+    const nts::Aead* aead = nts::find_aead(reply.aead);
+    if (aead == nullptr) throw PeerError(where() + "the reply names an AEAD that this client does not know");
+    session.aead = static_cast<nts::AeadRow>(aead - nts::aeads.data());
+    const std::uint16_t named = ke::exporter_aead_of(reply.aead, reply.has_compliant_export);
+    const auto export_one = [&](ke::Direction direction, nts::Secret<nts::aead_key_bytes_max>& key) {
+      return tls_->export_key(ke::exporter_label, ke::exporter_context(named, direction),
+                              key.bytes().first(aead->key_bytes));
+    };
+    if (!export_one(ke::Direction::client_to_server, session.c2s) ||
+        !export_one(ke::Direction::server_to_client, session.s2c)) {
       throw PeerError(where() + "OpenSSL does not export the keys of this connection");
     }
     for (const auto& cookie : reply.cookies) (void)session.cookies.add(cookie);

@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "control/name_lookup.h"
 #include "control/tls.h"
@@ -22,13 +23,14 @@ struct KeQuestion {
   std::uint16_t port = 4460;
   int family = 0;  // AF_UNSPEC, AF_INET or AF_INET6
   std::chrono::milliseconds deadline{5000};
+  std::vector<std::uint16_t> aeads = {30, 15};  // IANA numbers, the one we like best first
 };
 
 // What both sides agreed on.
 struct KeAgreement {
   boost::asio::ip::address address;  // of the server that answered
   TlsFacts tls;
-  std::uint16_t aead = 0;          // AEAD_AES_SIV_CMAC_256, the only one offered
+  std::uint16_t aead = 0;          // IANA number of one that was offered
   std::uint32_t cookies = 0;       // that came and can be sent back
   std::uint32_t cookie_bytes = 0;  // of the first
   std::string ntp_server;          // name or literal; empty: the host at `address`

@@ -26,6 +26,11 @@ KeSession::~KeSession() { nts::wipe({reinterpret_cast<std::uint8_t*>(&request_),
 
 void KeSession::receive(std::span<const std::uint8_t> octets) {
   if (is_done() || wants_cookies_ || octets.empty()) return;  // one exchange: what else comes is not read
+  received_bytes_ += octets.size();
+  if (received_bytes_ > conversation_bytes_max) {
+    receive_too_much();
+    return;
+  }
   if (!tls_) tls_.emplace(TlsConnection::accept(context_));
   std::vector<std::uint8_t> plaintext;
   const TlsConnection::State state = tls_->receive(octets, plaintext);
@@ -37,6 +42,14 @@ void KeSession::receive(std::span<const std::uint8_t> octets) {
   } else if (state == TlsConnection::State::ended) {
     // close_notify before End of Message: incomplete, and our side can still answer (TESTS.md D06).
     answer_error(ErrorCode::bad_request, KeOutcome::error_bad_request);
+  }
+}
+
+void KeSession::receive_too_much() {
+  if (tls_ && tls_->state() == TlsConnection::State::established) {
+    answer_error(ErrorCode::bad_request, KeOutcome::error_bad_request);
+  } else {
+    outcome_ = KeOutcome::handshake_failed;
   }
 }
 
@@ -64,13 +77,14 @@ void KeSession::judge() {
 
 bool KeSession::export_keys(std::uint16_t aead) {
   const std::uint32_t key_bytes = nts::ke::key_bytes_of(aead);
+  const std::uint16_t named = decision_.exporter_aead;
   if (key_bytes == 0 || key_bytes > session_key_bytes_max) return false;
   request_.header.magic = message_magic;
   request_.header.kind = MessageKind::seal_request;
   request_.aead = aead;
   request_.key_bytes = key_bytes;
   const auto export_one = [&](Direction direction, std::span<std::uint8_t> key) {
-    return tls_->export_key(nts::ke::exporter_label, nts::ke::exporter_context(aead, direction), key);
+    return tls_->export_key(nts::ke::exporter_label, nts::ke::exporter_context(named, direction), key);
   };
   return export_one(Direction::client_to_server, std::span(request_.c2s).first(key_bytes)) &&
          export_one(Direction::server_to_client, std::span(request_.s2c).first(key_bytes));
@@ -93,8 +107,9 @@ void KeSession::finish(const std::optional<SealReply>& reply) {
 
 void KeSession::refuse() {
   if (is_done()) return;
-  wants_cookies_ = false;
-  if (tls_ && tls_->state() == TlsConnection::State::established) {
+  if (wants_cookies_) {
+    finish(std::nullopt);
+  } else if (tls_ && tls_->state() == TlsConnection::State::established) {
     answer_error(ErrorCode::bad_request, KeOutcome::timeout);
   } else {
     outcome_ = KeOutcome::timeout;
@@ -111,8 +126,17 @@ void KeSession::answer(std::span<const std::uint8_t> records, KeOutcome outcome)
   outcome_ = outcome;
 }
 
+KePhase KeSession::phase() const noexcept {
+  if (is_done()) return KePhase::farewell;
+  if (tls_ && tls_->state() == TlsConnection::State::established) return KePhase::request;
+  return has_spoken_ ? KePhase::finished : KePhase::hello;
+}
+
 std::vector<std::uint8_t> KeSession::take_output() {
-  return tls_ ? tls_->take_output() : std::vector<std::uint8_t>();
+  if (!tls_) return {};
+  std::vector<std::uint8_t> output = tls_->take_output();
+  has_spoken_ = has_spoken_ || !output.empty();
+  return output;
 }
 
 }  // namespace control

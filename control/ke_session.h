@@ -13,6 +13,7 @@
 #include <string>
 #include <vector>
 
+#include "control/ke_limits.h"
 #include "control/messages.h"
 #include "control/tls.h"
 #include "nts/ke_exchange.h"
@@ -52,13 +53,15 @@ class KeSession {
   // The keeper's answer; without a good one the client gets error 2.
   void finish(const std::optional<SealReply>& reply);
 
-  // The deadline passed: error 1 if TLS is up and nothing was answered yet (P05), else silence.
+  // The deadline passed. If TLS is up and nothing was answered yet: error 1 (P05), or error 2 if it was the
+  // keeper that we waited for. Else silence.
   void refuse();
 
   [[nodiscard]] std::vector<std::uint8_t> take_output();
   // Nothing more will come: send what take_output() gives and close.
   [[nodiscard]] bool is_done() const noexcept { return outcome_ != KeOutcome::open; }
   [[nodiscard]] KeOutcome outcome() const noexcept { return outcome_; }
+  [[nodiscard]] KePhase phase() const noexcept;
   // For the log when the handshake failed.
   [[nodiscard]] std::string fault() const { return tls_ ? tls_->fault() : std::string(); }
 
@@ -66,6 +69,7 @@ class KeSession {
   void answer(std::span<const std::uint8_t> records, KeOutcome outcome);
   void answer_error(nts::ke::ErrorCode code, KeOutcome outcome);
   void judge();
+  void receive_too_much();
   bool export_keys(std::uint16_t aead);
 
   const TlsContext& context_;
@@ -74,6 +78,8 @@ class KeSession {
   nts::ke::Message message_;
   nts::ke::Decision decision_;
   SealRequest request_{};
+  std::size_t received_bytes_ = 0;
+  bool has_spoken_ = false;  // we have answered a ClientHello
   bool wants_cookies_ = false;
   KeOutcome outcome_ = KeOutcome::open;
 };

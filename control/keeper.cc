@@ -12,6 +12,7 @@
 #include "control/roles.h"
 #include "control/service_notify.h"
 #include "control/waiter.h"
+#include "dataplane/shm/failpoint.h"
 
 namespace control {
 namespace {
@@ -42,6 +43,7 @@ void Keeper::start(std::function<void()> on_serving) {
     on_serving();
   };
   asio::co_spawn(io_, keys_.run(std::move(serve)), rethrow);
+  asio::co_spawn(io_, keys_.keep_page(), rethrow);
 }
 
 asio::awaitable<void> Keeper::accept() {
@@ -62,6 +64,7 @@ asio::awaitable<void> Keeper::accept() {
       continue;
     }
     ++places.open;
+    shm::failpoint::reach("keeper.accepted");
     asio::co_spawn(io_, hold_place(std::move(*peer), places), asio::detached);
   }
 }
@@ -105,6 +108,8 @@ asio::awaitable<bool> Keeper::answer(RoleConnection& peer, const ReceivedMessage
       reply.header = {message_magic, MessageKind::rotate_reply, request.header.request_id};
       co_return peer.send(reply);
     }
+    case MessageKind::reload_request:
+      co_return answer_reload(peer, message);
     default:
       co_return false;
   }
@@ -116,7 +121,10 @@ bool Keeper::answer_seal(RoleConnection& peer, const ReceivedMessage& message) {
   SealReply reply{};
   reply.header = {message_magic, MessageKind::seal_reply, request.header.request_id};
   keys_.seal(request, reply);
-  return peer.send(reply);
+  shm::failpoint::reach("keeper.cookies_sealed");
+  const bool is_sent = peer.send(reply);
+  shm::failpoint::reach("keeper.reply_sent");
+  return is_sent;
 }
 
 bool Keeper::answer_list(RoleConnection& peer, const ReceivedMessage& message) {
@@ -128,7 +136,19 @@ bool Keeper::answer_list(RoleConnection& peer, const ReceivedMessage& message) {
   return peer.send(reply);
 }
 
-int run_keeper(const Config& config) {
+bool Keeper::answer_reload(RoleConnection& peer, const ReceivedMessage& message) {
+  EmptyRequest request;
+  if (!reload_ || !may_administer(peer.peer_uid()) || !message.read(MessageKind::reload_request, request))
+    return false;
+  ReloadReply reply{};
+  reply.header = {message_magic, MessageKind::reload_reply, request.header.request_id};
+  const std::string fault = reload_();
+  reply.status = fault.empty() ? Status::ok : Status::refused;
+  put_text(fault, reply.text);
+  return peer.send(reply);
+}
+
+int run_keeper(const Config& config, const ConfigSource& source) {
   if (::sodium_init() < 0) throw std::runtime_error("libsodium cannot start; check /dev/urandom");
   // No core dump, no ptrace by our own uid: the keys are in here.
   if (::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0) {
@@ -146,9 +166,12 @@ int run_keeper(const Config& config) {
   setup.dataplane_gid = identity_of(Role::dataplane).gid;
   asio::io_context io(1);
   Keeper keeper(io, setup, *tier);
-  keeper.start(notify_ready);
-  asio::co_spawn(io, stop_at_signal(io), rethrow);
+  Reload reload(source, [&](const Config& fresh) { keeper.set_retention(fresh.keys.retention_s); });
+  keeper.reload_by([&] { return reload.run(); });
+  // First the ear for signals: who is told that we are ready may send one at once.
+  asio::co_spawn(io, stop_at_signal(io, [&] { reload.run(); }), rethrow);
   asio::co_spawn(io, pat_watchdog(io), rethrow);
+  keeper.start(notify_ready);
   io.run();
   return 0;
 }

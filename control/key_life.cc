@@ -3,19 +3,20 @@
 #include <algorithm>
 #include <boost/asio/experimental/awaitable_operators.hpp>
 #include <boost/asio/use_awaitable.hpp>
-#include <cstring>
 #include <ctime>
 #include <unistd.h>
 
 #include "control/key_copies.h"
 #include "control/log.h"
 #include "control/role_loop.h"
+#include "dataplane/shm/failpoint.h"
 #include "nts/secret.h"
 
 namespace control {
 namespace {
 
 namespace asio = boost::asio;
+namespace failpoint = shm::failpoint;
 using boost::system::error_code;
 using namespace asio::experimental::awaitable_operators;
 
@@ -23,13 +24,6 @@ asio::awaitable<void> sleep(asio::io_context& io, std::chrono::milliseconds dura
   asio::steady_timer timer(io, duration);
   error_code ignored;
   co_await timer.async_wait(no_throw(ignored));
-}
-
-// Always ends in a zero; what does not fit is cut.
-template <std::size_t Bytes>
-void put_text(const std::string& text, std::array<char, Bytes>& out) {
-  out.fill('\0');
-  std::memcpy(out.data(), text.data(), std::min(text.size(), Bytes - 1));
 }
 
 RotateReply rotate_reply(Status status, std::uint32_t id, const std::string& text) {
@@ -59,7 +53,8 @@ KeyLife::KeyLife(asio::io_context& io, const KeyLifeSetup& setup, const nts::siv
       watch_(setup.pages, setup.dataplane_uid),
       saver_(setup.file),
       saved_(io, ::dup(saver_.fd())),
-      wake_(io) {
+      wake_(io),
+      retry_(io) {
   find_ring();
 }
 
@@ -100,8 +95,10 @@ void KeyLife::find_ring() {
 }
 
 asio::awaitable<void> KeyLife::run(std::function<void()> on_published) {
+  failpoint::reach("keeper.ring_found");
   co_await begin();
   on_published();
+  failpoint::reach("keeper.serving");
   if (must_save_) {
     if (!saver_.is_busy()) start_save();
     co_await save_until_done();
@@ -138,6 +135,7 @@ asio::awaitable<void> KeyLife::add_key() {
     grant(rotate_reply(Status::refused, 0, refusal));
     co_return;
   }
+  failpoint::reach("keeper.key_made");
   start_save();
   const std::string fault = co_await outcome();
   if (!fault.empty()) {
@@ -145,12 +143,14 @@ asio::awaitable<void> KeyLife::add_key() {
     // so that the alarm ends with the trouble.
     *next_ = *ring_;
     grant(rotate_reply(Status::failed, 0, "no new key: " + fault));
-    co_await sleep(io_, setup_.save_retry_min);
+    co_await pause_before_retry(setup_.save_retry_min);
     start_save();
     co_await save_until_done();
     co_return;
   }
+  failpoint::reach("keeper.key_saved");
   publish();
+  failpoint::reach("keeper.key_published");
   const std::uint32_t id = pending_key_id(ring_->ring);
   log(Severity::notice, key_name(id) + " is accepted; it seals when every core has loaded it");
   grant(rotate_reply(Status::ok, id, "accepted from now on; seals as soon as every core has loaded it"));
@@ -169,10 +169,13 @@ asio::awaitable<void> KeyLife::hand_over() {
     co_await sleep(io_, setup_.acknowledgement_poll);
   }
   set_alarm(core_alarm_, {});
+  failpoint::reach("keeper.key_acknowledged");
   take_over(*next_, moment());
   start_save();
   co_await save_until_done();
+  failpoint::reach("keeper.current_saved");
   publish();
+  failpoint::reach("keeper.current_switched");
   log(Severity::notice, key_name(id) + " seals from now on");
 }
 
@@ -194,10 +197,17 @@ asio::awaitable<void> KeyLife::save_until_done() {
   for (;;) {
     const std::string fault = co_await outcome();
     if (fault.empty()) co_return;
-    co_await sleep(io_, pause);
+    co_await pause_before_retry(pause);
     pause = std::min(2 * pause, setup_.save_retry_max);
     start_save();
   }
+}
+
+// Or until somebody who may have mended the disk asks.
+asio::awaitable<void> KeyLife::pause_before_retry(std::chrono::milliseconds pause) {
+  retry_.expires_after(pause);
+  error_code cut_short;
+  co_await retry_.async_wait(no_throw(cut_short));
 }
 
 // Of the save under way, however long it takes: empty, or what failed.
@@ -220,7 +230,8 @@ asio::awaitable<std::optional<std::string>> KeyLife::outcome_in_time() {
 }
 
 void KeyLife::publish() {
-  page_->ring.publish(next_->ring);
+  page_->ring.publish(next_->ring, [] { failpoint::reach("keeper.publish_torn"); });
+  failpoint::reach("keeper.published_unsealed");  // readers have it, the sealer has not
   *ring_ = *next_;
   sealer_.load(ring_->ring);
 }
@@ -231,11 +242,21 @@ void KeyLife::grant(const RotateReply& reply) {
   wish_.reset();
 }
 
+void KeyLife::set_retention(std::uint32_t retention_s) {
+  if (setup_.retention_s == retention_s) return;
+  setup_.retention_s = retention_s;
+  wake_.cancel();
+}
+
 asio::awaitable<RotateReply> KeyLife::rotate() {
+  if (!disk_alarm_.empty()) retry_.cancel();
   if (pending_key_id(ring_->ring) != 0) co_return reply_of_pending();
   if (wish_)
     co_return rotate_reply(Status::held, 0, "a rotation waits already for the key file to be written");
-  if (!disk_alarm_.empty()) co_return rotate_reply(Status::failed, 0, "no new key: " + disk_alarm_);
+  if (!disk_alarm_.empty()) {
+    co_return rotate_reply(Status::failed, 0,
+                           "no new key: " + disk_alarm_ + "; tried again now, ask once more");
+  }
   const auto wish = wish_ = std::make_shared<Wish>(io_);
   wake_.cancel();
   wish->done.expires_after(setup_.rotate_patience);

@@ -24,6 +24,7 @@
 #include "control/key_saver.h"
 #include "control/key_store.h"
 #include "control/messages.h"
+#include "control/page_keeping.h"
 #include "dataplane/shm/segment.h"
 
 namespace control {
@@ -55,6 +56,12 @@ class KeyLife {
   // Runs for ever. Calls `on_published` once, when the page holds the ring.
   [[nodiscard]] boost::asio::awaitable<void> run(std::function<void()> on_published);
 
+  // For ever: keeps the page's file in its place.
+  [[nodiscard]] boost::asio::awaitable<void> keep_page() { return control::keep_page(io_, page_); }
+
+  // From now on; keys that are past it retire soon.
+  void set_retention(std::uint32_t retention_s);
+
   // Fills `reply` but for its header. Never waits.
   void seal(SealRequest& request, SealReply& reply) { sealer_.seal(request, reply); }
   // Fills `reply` but for its header: oldest key first.
@@ -81,6 +88,7 @@ class KeyLife {
   // All of these are about `next_`.
   void start_save();
   [[nodiscard]] boost::asio::awaitable<void> save_until_done();
+  [[nodiscard]] boost::asio::awaitable<void> pause_before_retry(std::chrono::milliseconds pause);
   [[nodiscard]] boost::asio::awaitable<std::string> outcome();
   [[nodiscard]] boost::asio::awaitable<std::optional<std::string>> outcome_in_time();
   void publish();
@@ -89,7 +97,7 @@ class KeyLife {
   [[nodiscard]] RotateReply reply_of_pending() const;
 
   boost::asio::io_context& io_;
-  const KeyLifeSetup setup_;
+  KeyLifeSetup setup_;
   shm::Segment<shm::KeysPage> page_;
   Epoch epoch_;
   Guarded<StoredRing> ring_;  // what the page holds
@@ -99,6 +107,7 @@ class KeyLife {
   KeySaver saver_;
   boost::asio::posix::stream_descriptor saved_;
   boost::asio::steady_timer wake_;
+  boost::asio::steady_timer retry_;  // of a save that failed
   std::shared_ptr<Wish> wish_;
   bool is_first_ = false;   // next_ is a ring that nobody has seen
   bool must_save_ = false;  // next_ is not what the file holds

@@ -2,8 +2,10 @@
 
 #include <csignal>
 #include <cstring>
+#include <new>
 #include <stdexcept>
 #include <sys/eventfd.h>
+#include <system_error>
 #include <unistd.h>
 #include <utility>
 
@@ -20,7 +22,12 @@ KeySaver::KeySaver(std::filesystem::path file)
   sigset_t before;
   sigfillset(&all);
   pthread_sigmask(SIG_SETMASK, &all, &before);
-  thread_ = std::thread([this] { work(); });
+  try {
+    thread_ = std::thread([this] { work(); });
+  } catch (const std::system_error&) {
+    pthread_sigmask(SIG_SETMASK, &before, nullptr);
+    throw std::runtime_error("no thread can be started to save keys; raise RLIMIT_NPROC (TasksMax=)");
+  }
   pthread_sigmask(SIG_SETMASK, &before, nullptr);
 }
 
@@ -64,7 +71,12 @@ void KeySaver::work() {
     has_work_ = false;
     // Nobody touches the image while a save is under way: save() is refused until result().
     lock.unlock();
-    std::string outcome = save_key_file(file_, *image_);
+    std::string outcome;
+    try {
+      outcome = save_key_file(file_, *image_);
+    } catch (const std::bad_alloc&) {  // leaving a thread by exception would end the keeper by signal
+      outcome = "out of memory";       // short enough to need none
+    }
     lock.lock();
     sodium_memzero(&*image_, sizeof *image_);
     result_ = std::move(outcome);

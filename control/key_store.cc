@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "control/descriptor.h"
+#include "dataplane/shm/failpoint.h"
 #include "nts/check.h"
 
 namespace control {
@@ -230,6 +231,7 @@ std::string save_key_file(const std::filesystem::path& file, const KeyFileImage&
   ::unlink(fresh.c_str());  // of a keeper that died here; nobody else writes in its directory
   Descriptor descriptor(::open(fresh.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
   if (!descriptor.is_open()) return failed("cannot create " + fresh);
+  shm::failpoint::reach("keeper.save_created");
   std::string fault;
   std::size_t written = 0;
   while (written < image.bytes && fault.empty()) {
@@ -238,16 +240,19 @@ std::string save_key_file(const std::filesystem::path& file, const KeyFileImage&
     if (put < 0 && errno != EINTR) fault = failed("cannot write " + fresh);
     if (put == 0) fault = "cannot write " + fresh + ": the disk takes no more";
   }
+  shm::failpoint::reach("keeper.save_written");
   // A umask may have taken bits away, never added any: say exactly what it is.
   if (fault.empty() && ::fchmod(descriptor.get(), 0600) != 0)
     fault = failed("cannot set the mode of " + fresh);
   if (fault.empty() && ::fsync(descriptor.get()) != 0) fault = failed("cannot sync " + fresh);
+  shm::failpoint::reach("keeper.save_synced");
   if (fault.empty() && ::rename(fresh.c_str(), file.c_str()) != 0)
     fault = failed("cannot replace " + file.native());
   if (!fault.empty()) {
     ::unlink(fresh.c_str());
     return fault;
   }
+  shm::failpoint::reach("keeper.save_renamed");
   // Without this the rename itself may be forgotten in a power cut.
   const Descriptor directory(::open(file.parent_path().c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (!directory.is_open() || ::fsync(directory.get()) != 0) {

@@ -22,13 +22,16 @@
 
 #include "control/child_process.h"
 #include "control/config.h"
+#include "control/config_source.h"
 #include "control/descriptor.h"
 #include "control/directories.h"
 #include "control/file_check.h"
 #include "control/log.h"
+#include "control/port_rights.h"
 #include "control/roles.h"
 #include "control/service_notify.h"
 #include "control/supervised.h"
+#include "dataplane/shm/failpoint.h"
 
 namespace control {
 namespace {
@@ -103,6 +106,7 @@ class ReadyFile {
     std::ofstream file(fresh, std::ios::trunc);
     file << ::getpid() << '\n';
     file.close();
+    shm::failpoint::reach("launcher.ready_file_made");
     std::error_code error;
     if (file) fs::rename(fresh, *path_, error);
     if (!file || error) {
@@ -138,8 +142,8 @@ ChildSpec control_spec(Role role, const Config& config, const LauncherOptions& o
   spec.watchdog = role_watchdog;
   if (role == Role::keeper)
     spec.groups = {identity_of(Role::dataplane).gid};  // so that it may give it the keys
+  spec.reloads_on_hangup = role == Role::keeper || role == Role::ke || role == Role::admin;
   if (role == Role::ke) {
-    spec.reloads_on_hangup = true;
     spec.open_files = config.nts_ke.connections_max * open_files_per_connection + open_files_reserve;
     if (config.nts_ke.port < unprivileged_port_min) spec.capabilities = {CAP_NET_BIND_SERVICE};
   }
@@ -159,20 +163,8 @@ ChildSpec dataplane_spec(const Config& config, const LauncherOptions& options) {
   // Where EAL makes its directory; else it would be /tmp/dpdk, which may be another user's.
   spec.environment = {"RUNTIME_DIRECTORY=" + (pages / identity_of(Role::dataplane).name).native()};
   spec.watchdog = dataplane_watchdog;
+  spec.capabilities = dataplane_capabilities(config);
   const auto& devices = config.dataplane.devices;
-  const auto has_kind = [&](std::string_view kind) {
-    return std::any_of(devices.begin(), devices.end(),
-                       [&](const std::string& device) { return device.starts_with(kind); });
-  };
-  const bool has_xdp_port = has_kind("af_xdp:");
-  if (has_xdp_port || has_kind("af_packet:")) {
-    // Its frames, and the interface's flags and address, which DPDK's driver sets at every start.
-    spec.capabilities = {CAP_NET_RAW, CAP_NET_ADMIN};
-    // The XDP program and its maps, and frames that the kernel shares with us in locked memory.
-    if (has_xdp_port) spec.capabilities.insert(spec.capabilities.end(), {CAP_BPF, CAP_IPC_LOCK});
-    // For the sockets that keep the kernel from answering at our port.
-    if (config.server.ntp_port < unprivileged_port_min) spec.capabilities.push_back(CAP_NET_BIND_SERVICE);
-  }
   const std::size_t cores = std::max<std::size_t>(1, config.dataplane.cores.size());
   spec.locked_bytes = locked_bytes_reserve + ring_bytes_per_queue * devices.size() * cores;
   return spec;
@@ -194,8 +186,8 @@ std::vector<ChildSpec> specs_of(const Config& config, const LauncherOptions& opt
 class Launcher {
  public:
   Launcher(const std::vector<ChildSpec>& specs, const fs::path& directory, int family_lock,
-           const ReadyFile& ready_file, bool is_json)
-      : ready_file_(ready_file), is_json_(is_json) {
+           const ReadyFile& ready_file, bool is_json, Reload& reload)
+      : ready_file_(ready_file), is_json_(is_json), reload_(reload) {
     for (const ChildSpec& spec : specs) {
       children_.push_back(std::make_unique<Supervised>(spec, directory, family_lock));
     }
@@ -204,7 +196,7 @@ class Launcher {
   int run() {
     for (const auto& child : all_but_dataplane()) child->begin(Clock::now());
     while (!stop_signal_) {
-      for (const auto& child : children_) child->look(Clock::now());
+      for (const auto& child : children_) look_after(*child);
       wait();
       if (const bool one_has_ended = reap(); one_has_ended && !has_been_ready_ && !stop_signal_) {
         stop();
@@ -249,8 +241,19 @@ class Launcher {
 
   void handle(int signal) {
     if (signal == SIGTERM || signal == SIGINT) stop_signal_ = signal;
-    if (signal == SIGHUP) {
+    // Roles that judge the same files alike would each say the same: what is bad is told once, by us.
+    if (signal == SIGHUP && reload_.run().empty()) {
       for (const auto& child : children_) child->reload();
+    }
+  }
+
+  // A machine that is out of processes for the moment must not take those down that run.
+  void look_after(Supervised& child) {
+    try {
+      child.look(Clock::now());
+    } catch (const std::runtime_error& error) {
+      if (!has_been_ready_) throw;
+      log(Severity::error, std::string(error.what()) + "; trying again");
     }
   }
 
@@ -286,6 +289,7 @@ class Launcher {
     if (!dataplane.is_ready()) return;
     has_been_ready_ = true;
     ready_file_.write();
+    shm::failpoint::reach("launcher.ready");
     notify_ready();
     tell({{"event", "ready"}});
     log(Severity::info, "all roles serve");
@@ -316,6 +320,7 @@ class Launcher {
   Signals signals_;
   const ReadyFile& ready_file_;
   const bool is_json_;
+  Reload& reload_;
   std::vector<std::unique_ptr<Supervised>> children_;
   bool has_been_ready_ = false;
   bool is_stopping_ = false;
@@ -335,18 +340,23 @@ void require_private_key(const fs::path& key) {
 
 int run_launcher(const LauncherOptions& options) {
   set_log_name("launcher");
-  Config config = read_config(options.config, options.overlays);
-  if (options.pages) config.paths.pages = *options.pages;
-  if (config.ke_workers() != 0) require_private_key(config.nts_ke.private_key);
+  const ConfigSource source{options.config, options.overlays, options.pages};
+  const Config config = source.read();
+  const auto require_reachable_key = [](const Config& wanted) {
+    if (wanted.ke_workers() != 0) require_private_key(wanted.nts_ke.private_key);
+  };
+  require_reachable_key(config);
+  Reload reload(source, require_reachable_key);  // we ourselves have nothing to change
   const std::vector<ChildSpec> specs = specs_of(config, options);
   for (const ChildSpec& spec : specs) require_runnable_by_all(spec.program);
   make_keys_directory(config.keys.file.parent_path());
   make_page_directories(config.paths.pages);
+  shm::failpoint::reach("launcher.directories_made");
 
   const DirectoryLocks locks = lock_directories(config.paths.pages, orphans_patience);
   const ReadyFile ready_file(options.ready_file);
   return Launcher(specs, launcher_directory(config.paths.pages), locks.family.get(), ready_file,
-                  options.is_json)
+                  options.is_json, reload)
       .run();
 }
 

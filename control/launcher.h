@@ -26,7 +26,9 @@ struct LauncherOptions {
 
 // Runs until SIGTERM or SIGINT, then stops every role. Returns 0 after that, 1 when a role ends before all
 // were ready; its own words are on stderr. Throws ConfigError or std::runtime_error with one sentence when it
-// cannot start. SIGHUP is passed on to `ke`, which loads its certificate anew. Requires root.
+// cannot start. At SIGHUP the configuration is read anew; one without a
+// fault is taken by the roles that can (README.md "Reload"), another changes nothing and is told in the log.
+// Requires root.
 [[nodiscard]] int run_launcher(const LauncherOptions& options);
 
 }  // namespace control

@@ -2,16 +2,17 @@
 #include <CLI/CLI.hpp>
 #include <array>
 #include <cstdio>
+#include <cstdlib>
 #include <exception>
-#include <filesystem>
-#include <optional>
+#include <new>
 #include <string>
-#include <vector>
+#include <string_view>
+#include <unistd.h>
 
 #include "control/admin.h"
 #include "control/clock_task.h"
 #include "control/config.h"
-#include "control/file_check.h"
+#include "control/config_source.h"
 #include "control/ke_server.h"
 #include "control/keeper.h"
 #include "control/log.h"
@@ -26,9 +27,7 @@ constexpr unsigned worker_max = 15;  // [nts_ke] workers ends at 16
 
 struct Options {
   std::string role;
-  std::filesystem::path config;
-  std::vector<std::filesystem::path> overlays;
-  std::optional<std::filesystem::path> pages;
+  ConfigSource source;
   unsigned worker = 0;
 };
 
@@ -36,10 +35,11 @@ void declare(CLI::App& app, Options& options) {
   app.add_option("role", options.role, "which role to run")
       ->required()
       ->check(CLI::IsMember({"keeper", "ke", "clock", "upstream", "admin"}));
-  app.add_option("--config", options.config, "the configuration file, an absolute path")->required();
-  app.add_option("--overlay", options.overlays, "a file whose keys win over the configuration's; repeatable")
+  app.add_option("--config", options.source.file, "the configuration file, an absolute path")->required();
+  app.add_option("--overlay", options.source.overlays,
+                 "a file whose keys win over the configuration's; repeatable")
       ->allow_extra_args(false);
-  app.add_option("--pages", options.pages, "the page directory, instead of [paths] pages");
+  app.add_option("--pages", options.source.pages, "the page directory, instead of [paths] pages");
   app.add_option("--worker", options.worker, "of role ke: which of the workers this is, from 0")
       ->check(CLI::Range(0U, worker_max));
   app.footer(
@@ -57,18 +57,18 @@ Role role_named(const std::string& name) {
                            "; see --help");  // declare() let nothing else through
 }
 
-int run(Role role, const Config& config, unsigned worker) {
+int run(Role role, const Config& config, const Options& options) {
   switch (role) {
     case Role::keeper:
-      return run_keeper(config);
+      return run_keeper(config, options.source);
     case Role::ke:
-      return run_ke(config, worker);
+      return run_ke(config, options.source, options.worker);
     case Role::clock:
       return run_clock(config);
     case Role::upstream:
       return run_upstream(config);
     case Role::admin:
-      return run_admin(config);
+      return run_admin(config, options.source);
     case Role::dataplane:
       break;
   }
@@ -79,33 +79,54 @@ int run(const Options& options) {
   const Role role = role_named(options.role);
   set_log_name(role == Role::ke ? "ke " + std::to_string(options.worker) : options.role);
   require_identity(role);
-  Config config = read_config(options.config, options.overlays);
-  if (options.pages) {
-    try {
-      require_plain_path(*options.pages);
-    } catch (const FileError& error) {
-      throw FileError(std::string("--pages: ") + error.what());
-    }
-    config.paths.pages = *options.pages;
-  }
+  const Config config = options.source.read();
   enter_sandbox(role, config);
-  return run(role, config, options.worker);
+  return run(role, config, options);
 }
+
+constexpr std::string_view no_memory =
+    "out of memory; give this machine or this service more (MemoryMax=, RLIMIT_AS)";
+
+// Where memory can run out and nobody can catch it (before main, in a thread, in what is noexcept) the role
+// ends as it does everywhere else: with one sentence and 1, to be started again. Any other exception that
+// gets here is a fault of this program, and stops it as such.
+[[noreturn]] void end_without_memory() {
+  try {
+    if (std::current_exception()) std::rethrow_exception(std::current_exception());
+  } catch (const std::bad_alloc&) {
+    for (const std::string_view part :
+         {std::string_view("noonmark-control: "), no_memory, std::string_view("\n")}) {
+      [[maybe_unused]] const ssize_t written = ::write(STDERR_FILENO, part.data(), part.size());
+    }
+    ::_exit(1);
+  } catch (...) {
+    std::abort();
+  }
+  std::abort();
+}
+
+// Before the constructors of static objects, some of which (CLI11's) allocate.
+__attribute__((constructor(101))) void expect_no_memory() { std::set_terminate(end_without_memory); }
 
 }  // namespace
 }  // namespace control
 
 int main(int count, char** words) {
-  CLI::App app("One role of Noonmark's control plane.", "noonmark-control");
-  control::Options options;
   try {
+    CLI::App app("One role of Noonmark's control plane.", "noonmark-control");
+    control::Options options;
     control::declare(app, options);
-    app.parse(count, words);
+    try {
+      app.parse(count, words);
+    } catch (const CLI::ParseError& error) {
+      if (error.get_exit_code() == 0) return app.exit(error);  // --help
+      std::fprintf(stderr, "noonmark-control: %s; try --help\n", error.what());
+      return 2;
+    }
     return control::run(options);
-  } catch (const CLI::ParseError& error) {
-    if (error.get_exit_code() == 0) return app.exit(error);  // --help
-    std::fprintf(stderr, "noonmark-control: %s; try --help\n", error.what());
-    return 2;
+  } catch (const std::bad_alloc&) {
+    control::log(control::Severity::error, control::no_memory);
+    return 1;
   } catch (const std::exception& error) {
     control::log(control::Severity::error, error.what());
     return 1;

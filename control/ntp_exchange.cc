@@ -11,6 +11,8 @@
 #include <ctime>
 #include <sys/socket.h>
 
+#include "hwclock/tsc.h"
+
 namespace control {
 namespace {
 
@@ -20,6 +22,7 @@ using boost::system::error_code;
 using nts::AnswerVerdict;
 using namespace asio::experimental::awaitable_operators;
 
+constexpr std::int64_t stamp_age_max_ns = 1'000'000'000;
 constexpr std::size_t datagram_bytes_max =
     65'535;  // more than any answer, so that none is cut to look like one
 
@@ -27,16 +30,22 @@ nts::NtpTime ntp_from(const timespec& utc) {
   return nts::ntp_from_utc_ns(std::int64_t{utc.tv_sec} * 1'000'000'000 + utc.tv_nsec);
 }
 
-nts::NtpTime now() {
+std::int64_t utc_ns_of(const timespec& utc) { return std::int64_t{utc.tv_sec} * 1'000'000'000 + utc.tv_nsec; }
+
+timespec read_utc() {
   timespec utc{};
   ::clock_gettime(CLOCK_REALTIME, &utc);
-  return ntp_from(utc);
+  return utc;
 }
+
+nts::NtpTime now() { return ntp_from(read_utc()); }
 
 struct Datagram {
   std::array<std::uint8_t, datagram_bytes_max> octets;
   std::size_t bytes = 0;
   nts::NtpTime received{};
+  std::uint64_t tick = 0;   // when it was looked at ...
+  std::int64_t ago_ns = 0;  // ... and how long before it came
 
   [[nodiscard]] std::span<const std::uint8_t> payload() const { return std::span(octets).first(bytes); }
 };
@@ -53,12 +62,18 @@ bool receive(int fd, Datagram& datagram) {
   const ssize_t bytes = ::recvmsg(fd, &message, MSG_DONTWAIT);
   if (bytes < 0) return false;
   datagram.bytes = static_cast<std::size_t>(bytes);
-  datagram.received = now();  // for a kernel that does not stamp
+  const timespec looked = read_utc();
+  datagram.tick = hwclock::read_tsc_in_order();
+  datagram.received = ntp_from(looked);  // for a kernel that does not stamp
+  datagram.ago_ns = 0;
   for (cmsghdr* part = CMSG_FIRSTHDR(&message); part != nullptr; part = CMSG_NXTHDR(&message, part)) {
     if (part->cmsg_level != SOL_SOCKET || part->cmsg_type != SCM_TIMESTAMPNS) continue;
     timespec stamp{};
     std::memcpy(&stamp, CMSG_DATA(part), sizeof stamp);
     datagram.received = ntp_from(stamp);
+    const std::int64_t ago_ns = utc_ns_of(looked) - utc_ns_of(stamp);
+    // Longer than any look takes, or in the future: somebody set the clock in between.
+    datagram.ago_ns = ago_ns > 0 && ago_ns < stamp_age_max_ns ? ago_ns : 0;
   }
   return true;
 }
@@ -77,7 +92,7 @@ NtpExchange unreachable(const error_code& error) {
 }  // namespace
 
 asio::awaitable<NtpExchange> exchange_ntp(udp::endpoint server, const nts::ClientRequest& request,
-                                          nts::ClientSession* session, const nts::siv::Kernels* tier,
+                                          nts::ClientSession* session, const nts::AeadKernels* kernels,
                                           std::chrono::milliseconds deadline) {
   const auto executor = co_await asio::this_coro::executor;
   udp::socket socket(executor);
@@ -90,10 +105,13 @@ asio::awaitable<NtpExchange> exchange_ntp(udp::endpoint server, const nts::Clien
 
   asio::steady_timer timer(executor, deadline);
   const nts::NtpTime sent = now();
+  const std::uint64_t sent_tick = hwclock::read_tsc_in_order();
   socket.send(asio::buffer(request.packet.data(), request.bytes), 0, error);
   if (error) co_return unreachable(error);
 
   NtpExchange exchange;
+  exchange.sent_tick = sent_tick;
+  if (const auto local = socket.local_endpoint(error); !error) exchange.local = local.address();
   const auto datagram = std::make_unique<Datagram>();
   for (;;) {
     error_code ignored;
@@ -106,7 +124,7 @@ asio::awaitable<NtpExchange> exchange_ntp(udp::endpoint server, const nts::Clien
       if (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR) continue;
       co_return unreachable({errno, boost::system::system_category()});
     }
-    const nts::Answer answer = nts::read_answer(datagram->payload(), request, session, tier);
+    const nts::Answer answer = nts::read_answer(datagram->payload(), request, session, kernels);
     if (nts::is_refused(answer.verdict)) {
       ++exchange.ignored;
       exchange.last_ignored = answer.verdict;
@@ -114,6 +132,8 @@ asio::awaitable<NtpExchange> exchange_ntp(udp::endpoint server, const nts::Clien
     }
     exchange.end = NtpExchange::End::answered;
     exchange.answer = answer;
+    exchange.received_tick = datagram->tick;
+    exchange.received_ago_ns = datagram->ago_ns;
     exchange.measurement = nts::measure(sent, answer.receive, answer.transmit, datagram->received);
     if (is_kiss(answer.verdict) && request.authenticated && !answer.authenticated) continue;
     co_return exchange;

@@ -1,7 +1,9 @@
 #include "control/other_roles.h"
 
 #include <array>
+#include <utility>
 
+#include "control/printable.h"
 #include "control/waiter.h"
 
 namespace control {
@@ -25,8 +27,7 @@ boost::asio::awaitable<RoleAnswers> OtherRoles::ask_all(Deadline deadline) {
   Conversation keeper = ask_keeper(MessageKind::key_list_request);
   std::vector<Conversation> workers;
   for (std::uint32_t worker = 0; worker < config_.ke_workers(); ++worker) {
-    workers.push_back(begin(config_.paths.pages / "ke" / (std::to_string(worker) + ".socket"), Role::ke,
-                            MessageKind::ke_counters_request));
+    workers.push_back(ask_ke(worker, MessageKind::ke_counters_request));
   }
   RoleAnswers answers;
   answers.keys = co_await hear<KeyListReply>(keeper, MessageKind::key_list_reply, deadline);
@@ -40,6 +41,37 @@ boost::asio::awaitable<RoleAnswers> OtherRoles::ask_all(Deadline deadline) {
 boost::asio::awaitable<std::optional<RotateReply>> OtherRoles::rotate(Deadline deadline) {
   Conversation keeper = ask_keeper(MessageKind::rotate_request);
   co_return co_await hear<RotateReply>(keeper, MessageKind::rotate_reply, deadline);
+}
+
+boost::asio::awaitable<std::vector<ReloadAnswer>> OtherRoles::reload(Deadline deadline) {
+  std::vector<std::pair<std::string, Conversation>> asked;
+  for (std::uint32_t worker = 0; worker < config_.ke_workers(); ++worker) {
+    asked.emplace_back("ke " + std::to_string(worker), ask_ke(worker, MessageKind::reload_request));
+  }
+  asked.emplace_back("keeper", ask_keeper(MessageKind::reload_request));
+  std::vector<ReloadAnswer> answers;
+  for (auto& [role, conversation] : asked) {
+    const auto reply = co_await hear<ReloadReply>(conversation, MessageKind::reload_reply, deadline);
+    ReloadAnswer answer{role, std::nullopt};
+    if (reply && reply->status == Status::ok) answer.fault = "";
+    if (reply && reply->status != Status::ok)
+      answer.fault = printable({reply->text.data(), reply->text.size()});
+    if (answer.fault && answer.fault->empty() && reply->status != Status::ok) answer.fault = "it refuses";
+    answers.push_back(std::move(answer));
+  }
+  co_return answers;
+}
+
+boost::asio::awaitable<std::optional<ClockReportReply>> OtherRoles::clock_report(Deadline deadline) {
+  Conversation clock =
+      begin(config_.paths.pages / "clock" / "report.socket", Role::clock, MessageKind::clock_report_request);
+  co_return co_await hear<ClockReportReply>(clock, MessageKind::clock_report_reply, deadline);
+}
+
+boost::asio::awaitable<std::optional<UpstreamListReply>> OtherRoles::upstream_list(Deadline deadline) {
+  Conversation clock =
+      begin(config_.paths.pages / "clock" / "report.socket", Role::clock, MessageKind::upstream_list_request);
+  co_return co_await hear<UpstreamListReply>(clock, MessageKind::upstream_list_reply, deadline);
 }
 
 std::optional<shm::Segment<shm::StatsPage>> OtherRoles::stats_page() const {
@@ -67,6 +99,10 @@ OtherRoles::Conversation OtherRoles::begin(const std::filesystem::path& socket, 
 
 OtherRoles::Conversation OtherRoles::ask_keeper(MessageKind kind) const {
   return begin(config_.paths.pages / "keeper" / "socket", Role::keeper, kind);
+}
+
+OtherRoles::Conversation OtherRoles::ask_ke(std::uint32_t worker, MessageKind kind) const {
+  return begin(config_.paths.pages / "ke" / (std::to_string(worker) + ".socket"), Role::ke, kind);
 }
 
 template <class Reply>

@@ -7,6 +7,7 @@
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <exception>
+#include <optional>
 #include <ostream>
 #include <sys/socket.h>
 
@@ -70,10 +71,13 @@ class Query {
   }
 
   asio::awaitable<void> agree() {
-    tier_ = nts::siv::choose_tier();
-    if (tier_ == nullptr)
-      throw PeerError("AES-SIV gives wrong answers on this machine; its CPU or memory is broken");
+    const nts::siv::Kernels* siv = nts::siv::choose_tier();
+    if (siv != nullptr) kernels_.emplace(nts::all_kernels_beside(*siv));
+    if (siv == nullptr || !kernels_->has_all()) {
+      throw PeerError("AES gives wrong answers on this machine; its CPU or memory is broken");
+    }
     KeQuestion question{options_.host, options_.ke_port, family_of(options_.family), timeout_};
+    if (options_.aead) question.aeads = {*options_.aead};
     facts_.agreement =
         co_await agree_on_keys(TlsContext::for_client(options_.ca.value_or("")), std::move(question));
     facts_.ntp_port = options_.ntp_port.value_or(facts_.agreement->ntp_port);
@@ -128,12 +132,14 @@ class Query {
 
   asio::awaitable<NtpExchange> take_sample(asio::ip::address address) {
     nts::ClientSession* const session = facts_.agreement ? &facts_.agreement->session : nullptr;
-    const nts::ClientRequest request = session != nullptr ? nts::make_nts_request(*session, *tier_, random_)
-                                                          : nts::make_plain_request(random_);
+    const nts::ClientRequest request = session != nullptr
+                                           ? nts::make_nts_request(*session, *kernels_, random_)
+                                           : nts::make_plain_request(random_);
     out_of_cookies_ = request.bytes == 0;
     if (out_of_cookies_) co_return NtpExchange{};
     const udp::endpoint server(address, facts_.ntp_port);
-    const NtpExchange exchange = co_await exchange_ntp(server, request, session, tier_, exchange_timeout_);
+    const NtpExchange exchange =
+        co_await exchange_ntp(server, request, session, kernels_ ? &*kernels_ : nullptr, exchange_timeout_);
     facts_.samples.push_back({server, exchange});
     tell([this] { print_sample(out_, facts_); });
     co_return exchange;
@@ -194,7 +200,7 @@ class Query {
   std::chrono::milliseconds timeout_;
   std::chrono::milliseconds exchange_timeout_;
   SystemRandom random_;
-  const nts::siv::Kernels* tier_ = nullptr;
+  std::optional<nts::AeadKernels> kernels_;
   QueryFacts facts_;
   bool out_of_cookies_ = false;
   bool has_answer_ = false;

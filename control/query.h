@@ -3,8 +3,8 @@
 //
 // With --json one object:
 //   {"host", "ok": bool, "error": text (only when not ok),
-//    "ke": {"address", "port", "tls": "TLSv1.3", "certificate": {"subject", "expires_unix_s"}, "aead": 15,
-//           "aead_name": "AEAD_AES_SIV_CMAC_256", "cookies": 8, "cookie_bytes": 100, "ntp_server": address,
+//    "ke": {"address", "port", "tls": "TLSv1.3", "certificate": {"subject", "expires_unix_s"}, "aead": 30,
+//           "aead_name": "AEAD_AES_128_GCM_SIV", "cookies": 8, "cookie_bytes": 68, "ntp_server": address,
 //           "ntp_port": 123, "took_ms"}                                   (absent with --plain),
 //    "ntp": [{"address", "port", "verdict": name, "authenticated": bool, "stratum", "leap", "reference_id",
 //             "offset_ns", "delay_ns", "root_delay_ns", "root_dispersion_ns", "cookies_received"}],
@@ -29,7 +29,8 @@ struct QueryOptions {
   std::optional<std::uint16_t> ntp_port;    // instead of what NTS-KE says; without NTS instead of 123
   std::optional<std::filesystem::path> ca;  // PEM; else the system's authorities
   QueryFamily family = QueryFamily::any;
-  bool plain = false;  // NTP without NTS
+  std::optional<std::uint16_t> aead;  // IANA number of the only one to offer; else 30 and 15
+  bool plain = false;                 // NTP without NTS
   std::uint32_t samples = 4;
   std::uint32_t timeout_ms = 5000;  // for a look-up, for NTS-KE as a whole; a fifth of it for each exchange
   bool json = false;

@@ -14,7 +14,7 @@ namespace {
 using nts::AnswerVerdict;
 using Json = nlohmann::ordered_json;  // people read it too: in the order of query.h
 
-constexpr std::string_view aead_name = "AEAD_AES_SIV_CMAC_256";
+std::string_view aead_name(const KeAgreement& agreement) { return nts::aead_at(agreement.session.aead).name; }
 
 std::string_view name_of(AnswerVerdict verdict) {
   return nts::answer_verdict_names[static_cast<std::size_t>(verdict)];
@@ -75,7 +75,7 @@ Json json_of(const QueryFacts& facts, const KeAgreement& agreement) {
           {"certificate",
            {{"subject", printable(agreement.tls.subject)}, {"expires_unix_s", agreement.tls.expires_unix_s}}},
           {"aead", agreement.aead},
-          {"aead_name", aead_name},
+          {"aead_name", aead_name(agreement)},
           {"cookies", agreement.cookies},
           {"cookie_bytes", agreement.cookie_bytes},
           {"ntp_server", facts.ntp_server.empty() ? printable(agreement.ntp_server) : facts.ntp_server},
@@ -152,8 +152,8 @@ void print_agreement(std::ostream& out, const QueryFacts& facts) {
       << agreement.tls.version << ", took " << text_of_duration(agreement.took.count() * 1000) << '\n'
       << "certificate  " << printable(agreement.tls.subject) << ", "
       << text_of_days_left(agreement.tls.expires_unix_s) << '\n'
-      << "agreed       " << aead_name << ", " << agreement.cookies << " cookies of " << agreement.cookie_bytes
-      << " octets\n";
+      << "agreed       " << aead_name(agreement) << ", " << agreement.cookies << " cookies of "
+      << agreement.cookie_bytes << " octets\n";
 }
 
 void print_ntp_server(std::ostream& out, const QueryFacts& facts) {

@@ -46,6 +46,9 @@ constexpr const char* denied_to_all[] = {
 // adjtimex also reads; without CAP_SYS_TIME it does nothing else.
 constexpr const char* denied_to_all_but_clock[] = {"adjtimex", "clock_adjtime"};
 
+// Who only asks is asked nothing: its ports are those that the kernel picks, and nobody connects to it.
+constexpr const char* denied_to_upstream[] = {"bind", "listen", "accept", "accept4"};
+
 // The families of sockets a role may open, in ascending order.
 std::vector<unsigned> socket_families_of(Role role) {
   switch (role) {
@@ -154,6 +157,7 @@ void enter_sandbox(Role role, const Config& config) {
   Filter filter;
   filter.deny(denied_to_all);
   if (role != Role::clock) filter.deny(denied_to_all_but_clock);
+  if (role == Role::upstream) filter.deny(denied_to_upstream);
   filter.allow_sockets_of(socket_families_of(role));
   filter.load();
 }

@@ -1,7 +1,8 @@
 // From the configuration to what the dataplane reads: the value of the settings page.
 //
-// Pure: no page, no interface, no CPU is asked. What the machine has to say (addresses found, CPUs allowed)
-// is brought by the caller. The dataplane's own check (dataplane/service.h) accepts every result.
+// Pure but for sysfs, which says whether a pci: device leaves the kernel an interface. What else the machine
+// has to say (addresses found, CPUs allowed) is brought by the caller. The dataplane's own check
+// (dataplane/service.h) accepts every result.
 #pragma once
 
 #include <cstdint>
@@ -14,8 +15,8 @@
 
 namespace control {
 
-// The interfaces behind the devices, in their order: "af_packet:eth0" stands for eth0, a virtual
-// device for none.
+// The interfaces behind the devices, in their order: "af_packet:eth0" stands for eth0, a device with a twin
+// for that (which may come only with the dataplane), a virtual device for none.
 [[nodiscard]] std::vector<std::string> interfaces_of(const Config& config);
 
 // Throws ConfigError when addresses are "auto" and no device has an interface to ask.
@@ -25,6 +26,9 @@ void require_address_source(const Config& config);
 // "auto"; those beyond shm::addresses_max are left out. `last_cpu` is the one for `cores = "auto"`.
 [[nodiscard]] shm::Settings settings_from(const Config& config, std::span<const shm::Address> found,
                                           std::uint32_t last_cpu);
+
+// The operator's drained cores, which stand in no file, go over from `before` to `after`.
+void keep_drained(const shm::Settings& before, shm::Settings& after) noexcept;
 
 // True when the two differ in anything but the revision.
 [[nodiscard]] bool is_change(const shm::Settings& before, const shm::Settings& after) noexcept;

@@ -3,9 +3,11 @@
 #include <algorithm>
 #include <array>
 #include <atomic>
+#include <cmath>
 #include <cstring>
 #include <utility>
 
+#include "control/port_status.h"
 #include "control/process_check.h"
 
 namespace control {
@@ -21,8 +23,9 @@ constexpr int line_tries_max = 64;
 constexpr std::array<std::string_view, 7> state_names = {"unsync",   "warmup", "locked", "holdover",
                                                          "fallback", "alarm",  "local"};
 
-constexpr std::array<std::pair<const char*, std::uint64_t KeCounters::*>, 11> ke_fields = {{
+constexpr std::array<std::pair<const char*, std::uint64_t KeCounters::*>, 12> ke_fields = {{
     {"accepted", &KeCounters::accepted},
+    {"accept_failed", &KeCounters::accept_failed},
     {"refused_limit", &KeCounters::refused_limit},
     {"handshake_failed", &KeCounters::handshake_failed},
     {"timeouts", &KeCounters::timeouts},
@@ -66,6 +69,9 @@ struct Line {
   std::uint64_t sent_packets = 0;
   std::uint64_t sent_octets = 0;
   std::uint64_t cookies_issued = 0;
+  std::uint64_t kernel_sent_packets = 0;
+  std::uint64_t kernel_sent_octets = 0;
+  std::uint64_t kernel_unsent_packets = 0;
   std::uint64_t bursts = 0;
   std::array<std::uint64_t, shm::frame_verdict_count> frame{};
   std::array<std::uint64_t, nts::verdict_count> nts{};
@@ -85,6 +91,9 @@ Line copy_of(const shm::CoreStats& stats) {
   line.sent_packets = load(stats.sent_packets);
   line.sent_octets = load(stats.sent_octets);
   line.cookies_issued = load(stats.cookies_issued);
+  line.kernel_sent_packets = load(stats.kernel_sent_packets);
+  line.kernel_sent_octets = load(stats.kernel_sent_octets);
+  line.kernel_unsent_packets = load(stats.kernel_unsent_packets);
   line.bursts = load(stats.bursts);
   for (std::size_t i = 0; i < line.frame.size(); ++i) line.frame[i] = load(stats.frame[i]);
   for (std::size_t i = 0; i < line.nts.size(); ++i) line.nts[i] = load(stats.verdict[i]);
@@ -107,6 +116,9 @@ void add(const Line& line, Line& total) {
   total.sent_packets += line.sent_packets;
   total.sent_octets += line.sent_octets;
   total.cookies_issued += line.cookies_issued;
+  total.kernel_sent_packets += line.kernel_sent_packets;
+  total.kernel_sent_octets += line.kernel_sent_octets;
+  total.kernel_unsent_packets += line.kernel_unsent_packets;
   total.bursts += line.bursts;
   for (std::size_t i = 0; i < line.frame.size(); ++i) total.frame[i] += line.frame[i];
   for (std::size_t i = 0; i < line.nts.size(); ++i) total.nts[i] += line.nts[i];
@@ -124,6 +136,9 @@ json report_of(const Line& line) {
           {"sent_packets", line.sent_packets},
           {"sent_octets", line.sent_octets},
           {"cookies_issued", line.cookies_issued},
+          {"kernel_sent_packets", line.kernel_sent_packets},
+          {"kernel_sent_octets", line.kernel_sent_octets},
+          {"kernel_unsent_packets", line.kernel_unsent_packets},
           {"bursts", line.bursts},
           {"frame", std::move(frame)},
           {"nts", std::move(nts)},
@@ -168,6 +183,19 @@ std::string alarm_of(const KeyListReply& reply) {
   return text.empty() ? "the keeper raises an alarm without a text" : text;
 }
 
+// Who computes which AEAD, by rising number.
+json aead_tiers(const shm::StatsPage& page) {
+  json list = json::array();
+  for (std::uint32_t row = 0; row < nts::aeads_count; ++row) {
+    list.push_back({{"aead", nts::aeads[row].number},
+                    {"name", nts::aeads[row].name},
+                    {"tier", text_from(page.aead_tiers[row].name)},
+                    {"instruction_sets", text_from(page.aead_tiers[row].instruction_sets)}});
+  }
+  std::sort(list.begin(), list.end(), [](const json& a, const json& b) { return a["aead"] < b["aead"]; });
+  return list;
+}
+
 }  // namespace
 
 bool is_serving(const shm::StatsPage& page, uid_t writer) {
@@ -183,13 +211,15 @@ json dataplane_status(const shm::StatsPage* page, uid_t writer, const Moment& no
   for (std::uint32_t i = 0; i < cores_of(*page); ++i) {
     const shm::CoreStats& line = page->cores[i];
     cores.push_back({{"cpu", load(line.cpu)},
+                     {"state", load(line.is_drained) == 1 ? "drained" : "in service"},
+                     {"queues", load(line.queues)},
+                     {"received_packets", load(line.received_packets)},
+                     {"sent_packets", load(line.sent_packets)},
                      {"heartbeat_age_ms", age_ms(load(line.heartbeat_tsc), now.tsc, hz)},
                      {"acknowledged_keys", load(line.acknowledged_keys)}});
   }
   json ports = json::array();
-  for (const auto& port : page->ports) {
-    if (std::string text = text_from(port); !text.empty()) ports.push_back(std::move(text));
-  }
+  for (const std::string& line : port_lines(*page)) ports.push_back(line);
   // A start in the future is another clock's, before a step.
   const bool is_started_known = started_s > 0 && started_s <= now.unix_s;
   return {{"running", true},
@@ -197,6 +227,7 @@ json dataplane_status(const shm::StatsPage* page, uid_t writer, const Moment& no
           {"uptime_s", is_started_known ? json(now.unix_s - started_s) : json(nullptr)},
           {"tier", text_from(page->tier_name)},
           {"instruction_sets", text_from(page->tier_instruction_sets)},
+          {"aeads", aead_tiers(*page)},
           {"cores", std::move(cores)},
           {"ports", std::move(ports)}};
 }
@@ -239,6 +270,36 @@ json clock_status(const hwclock::ClockState* state, std::uint64_t now_tsc) {
           {"root_dispersion_us", hwclock::dispersion_ns_at(*state, now_tsc) / 1000 + 1},
           {"valid_for_s", is_told && left > 0 ? static_cast<std::uint64_t>(left) / state->tsc_hz : 0},
           {"age_ms", age_ms(state->tsc0, now_tsc, state->tsc_hz)}};
+}
+
+json clock_report(const hwclock::ClockState* state, std::uint64_t now_tsc, const ClockReportReply* reply) {
+  json report = clock_status(state, now_tsc);
+  // A number that is none becomes null, as JSON has it.
+  const auto number = [](double value) { return std::isfinite(value) ? json(value) : json(nullptr); };
+  report["sentence"] = reply == nullptr ? "" : printable({reply->sentence.data(), reply->sentence.size()});
+  if (reply == nullptr || reply->has_gnss == 0) return report;
+  report["gnss"] = {{"satellites", reply->satellites},
+                    {"tai_minus_utc_s", reply->tai_minus_utc_s},
+                    {"pulses", reply->pulses},
+                    {"samples", reply->samples},
+                    {"doubted", reply->doubted},
+                    {"unplaced", reply->unplaced},
+                    {"malformed", reply->malformed},
+                    {"messages", reply->messages},
+                    {"dropped_messages", reply->dropped_messages},
+                    {"rollovers_repaired", reply->rollovers_repaired},
+                    {"openings", reply->openings},
+                    {"outliers", reply->outliers},
+                    {"phc_steps", reply->phc_steps},
+                    {"phc_unread", reply->phc_unread},
+                    {"dropped_edges", reply->dropped_edges},
+                    {"last_offset_ns", number(reply->last_offset_ns)},
+                    {"frequency_ppb", number(reply->frequency_ppb)},
+                    {"drift_ppb_day", number(reply->drift_ppb_day)},
+                    {"white_ns", number(reply->white_ns)},
+                    {"walk_ppb", number(reply->walk_ppb)},
+                    {"pulse_sigma_ns", number(reply->pulse_sigma_ns)}};
+  return report;
 }
 
 json keys_status(const KeyListReply* reply) {

@@ -40,6 +40,10 @@ using KeAnswers = std::vector<std::optional<KeCounters>>;
 // would not serve as such.
 [[nodiscard]] nlohmann::json clock_status(const hwclock::ClockState* state, std::uint64_t now_tsc);
 
+// clock_status and what the role itself adds; `reply` may be null: it gave none.
+[[nodiscard]] nlohmann::json clock_report(const hwclock::ClockState* state, std::uint64_t now_tsc,
+                                          const ClockReportReply* reply);
+
 // `reply` may be null: the keeper gave none.
 [[nodiscard]] nlohmann::json keys_status(const KeyListReply* reply);
 [[nodiscard]] nlohmann::json key_list(const KeyListReply& reply);

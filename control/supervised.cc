@@ -12,6 +12,7 @@
 #include <sys/wait.h>
 
 #include "control/log.h"
+#include "dataplane/shm/failpoint.h"
 
 namespace control {
 namespace {
@@ -103,11 +104,14 @@ void Supervised::begin(Time now) noexcept {
 }
 
 void Supervised::start(Time now) {
-  start_at_.reset();
   kill_at_.reset();
   is_ready_ = false;
+  must_reload_ = false;
   started_ = now;
+  start_at_ = now + longest_pause;  // should there be no process to be had
+  shm::failpoint::reach("launcher.role_about_to_start");
   pid_ = start_child(spec_, socket_path_, family_lock_);
+  start_at_.reset();
 }
 
 void Supervised::receive(Time now) {
@@ -130,6 +134,7 @@ void Supervised::hear(std::string_view message, Time now) {
     if (line == "READY=1" && !is_ready_) {
       is_ready_ = true;
       last_sign_ = now;
+      if (must_reload_) reload();
     } else if (line == "WATCHDOG=1") {
       last_sign_ = now;
     } else if (line.starts_with(status) && line.substr(status.size()) != status_) {
@@ -183,6 +188,7 @@ std::optional<std::string> Supervised::reap(Time now) {
   } while (ended < 0 && errno == EINTR);
   if (ended != pid_) return std::nullopt;
   std::string account = spec_.name + " (process " + std::to_string(pid_) + ") " + how_it_ended(status);
+  shm::failpoint::reach("launcher.role_reaped");
   pid_ = 0;
   is_ready_ = false;
   if (is_stopping_) return account;
@@ -195,6 +201,12 @@ std::optional<std::string> Supervised::reap(Time now) {
 
 void Supervised::signal(int number) const noexcept {
   if (is_running()) ::kill(pid_, number);
+}
+
+void Supervised::reload() noexcept {
+  if (!spec_.reloads_on_hangup || !is_running()) return;  // the next life reads the files anyway
+  must_reload_ = !is_ready_;
+  if (is_ready_) signal(SIGHUP);
 }
 
 void Supervised::stop() noexcept {

@@ -44,7 +44,8 @@ class Supervised {
   void begin(Time now) noexcept;
   // Reads what the child says.
   void receive(Time now);
-  // Starts it when its time has come; kills it when it was silent too long. Throws when fork fails.
+  // Starts it when its time has come; kills it when it was silent too long. Throws std::runtime_error when
+  // there can be no new process; the next try is then longest_pause away.
   void look(Time now);
   // The child could not have spoken until now: the whole machine stood still. Its silence begins anew.
   void excuse(Time now) noexcept { last_sign_ = now; }
@@ -56,10 +57,8 @@ class Supervised {
   [[nodiscard]] std::chrono::milliseconds pause() const noexcept { return pause_; }
   // Sends a signal, if it runs.
   void signal(int number) const noexcept;
-  // SIGHUP, if it knows what to do with that.
-  void reload() const noexcept {
-    if (spec_.reloads_on_hangup) signal(SIGHUP);
-  }
+  // SIGHUP, if it knows what to do with that; once it serves, if it does not yet.
+  void reload() noexcept;
   // From now on its death is what was asked for, and it is not started again.
   void stop() noexcept;
   // SIGKILL to it and all it started.
@@ -77,6 +76,7 @@ class Supervised {
   pid_t pid_ = 0;
   bool is_ready_ = false;
   bool is_stopping_ = false;
+  bool must_reload_ = false;  // as soon as it is ready
   Time started_{};
   Time last_sign_{};
   std::optional<Time> start_at_;             // its next life

@@ -2,7 +2,8 @@
 //
 // Octets from the network go in with receive(), octets for the network come out of take_output(). TLS 1.3
 // only, ALPN ntske/1 or nothing, no tickets, no resumption, no early data, no renegotiation, no client
-// certificate.
+// certificate. There is one certificate: whatever name a client asks for gets it, and so does none; what no
+// host can be called (with a NUL inside, or longer than 255 octets) is refused.
 #pragma once
 
 #include <cstdint>
@@ -21,6 +22,10 @@ class TlsError : public std::runtime_error {
  public:
   using std::runtime_error::runtime_error;
 };
+
+// RFC 5905 section 7.3: how a client of the server at this IPv6 address names it, the first four octets of
+// the address's MD5. 0 where OpenSSL has no MD5 (FIPS).
+[[nodiscard]] std::uint32_t reference_id_of_ipv6(std::span<const std::uint8_t, 16> address);
 
 struct TlsContextState;
 

@@ -7,8 +7,8 @@ namespace {
 
 constexpr std::uint8_t ipv4_bits = 32;
 constexpr std::uint8_t ipv6_bits = 128;
-// A /31 has no broadcast address (RFC 3021), and neither has a single host.
-constexpr std::uint8_t broadcast_prefix_bits_max = 30;
+// Both addresses of a /31 are hosts (RFC 3021), and so is the one of a /32.
+constexpr std::uint8_t subnet_prefix_bits_max = 30;
 
 bool is_link_local(const std::uint8_t* address) noexcept {
   return address[0] == 0xfe && (address[1] & 0xc0) == 0x80;  // fe80::/10
@@ -36,11 +36,12 @@ void Addresses::assign(std::span<const shm::Address> served) noexcept {
     ipv4_[ipv4_count_++] = ours;
     ipv4_filter_ |= bit_of(ours);
     unanswered_ipv4_filter_ |= bit_of(ours);
-    if (address.prefix_bits == 0 || address.prefix_bits > broadcast_prefix_bits_max) continue;
-    const std::uint32_t host_bits = 0xffffffff >> address.prefix_bits;
-    const std::uint32_t broadcast = ours | __builtin_bswap32(host_bits);
-    broadcast_[broadcast_count_++] = broadcast;
-    unanswered_ipv4_filter_ |= bit_of(broadcast);
+    if (address.prefix_bits == 0 || address.prefix_bits > subnet_prefix_bits_max) continue;
+    const std::uint32_t host_bits = __builtin_bswap32(0xffffffff >> address.prefix_bits);
+    for (const std::uint32_t end : {ours & ~host_bits, ours | host_bits}) {
+      subnet_ends_[subnet_end_count_++] = end;
+      unanswered_ipv4_filter_ |= bit_of(end);
+    }
   }
 }
 

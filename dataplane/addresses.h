@@ -30,7 +30,7 @@ class Addresses {
   }
 
   // False for sources that are no single foreign host: "this network", loopback, multicast, reserved,
-  // limited and subnet broadcast, and our own addresses.
+  // limited and subnet broadcast, the subnet's own address, and our own addresses.
   [[nodiscard, gnu::always_inline]] inline bool may_answer_ipv4(const std::uint8_t* source) const noexcept {
     // 224/4 is multicast, 240/4 reserved and 255.255.255.255 among it (RFC 6890).
     const std::uint8_t first = source[0];
@@ -81,20 +81,21 @@ class Addresses {
   }
   [[nodiscard]] bool holds_ipv6(const Ipv6& wanted) const noexcept;
   [[nodiscard]] bool is_unanswered_ipv4(std::uint32_t wanted) const noexcept {
-    for (std::uint32_t i = 0; i < broadcast_count_; ++i) {
-      if (broadcast_[i] == wanted) return true;
+    for (std::uint32_t i = 0; i < subnet_end_count_; ++i) {
+      if (subnet_ends_[i] == wanted) return true;
     }
     return holds_ipv4(wanted);
   }
 
   std::uint64_t ipv4_filter_ = 0;
-  std::uint64_t unanswered_ipv4_filter_ = 0;  // our own and the broadcasts
+  std::uint64_t unanswered_ipv4_filter_ = 0;  // our own and the ends of their subnets
   std::uint64_t ipv6_filter_ = 0;
   std::uint32_t ipv4_count_ = 0;
   std::uint32_t ipv6_count_ = 0;
-  std::uint32_t broadcast_count_ = 0;
-  std::array<std::uint32_t, shm::addresses_max> ipv4_{};       // network order
-  std::array<std::uint32_t, shm::addresses_max> broadcast_{};  // network order; of each served subnet
+  std::uint32_t subnet_end_count_ = 0;
+  std::array<std::uint32_t, shm::addresses_max> ipv4_{};  // network order
+  // Network order: first and last address of each served subnet, its own and its broadcast address.
+  std::array<std::uint32_t, std::size_t{2} * shm::addresses_max> subnet_ends_{};
   std::array<Ipv6, shm::addresses_max> ipv6_{};
 };
 

@@ -10,9 +10,12 @@
 #include <cstdint>
 #include <cstring>
 
+#include "dataplane/wide_sum.h"
+
 namespace dataplane {
 
-[[nodiscard]] inline std::uint64_t plus(std::uint64_t left, std::uint64_t right) noexcept {
+[[nodiscard, gnu::always_inline]] inline std::uint64_t plus(std::uint64_t left,
+                                                            std::uint64_t right) noexcept {
   const std::uint64_t sum = left + right;
   return sum + (sum < left ? 1 : 0);
 }
@@ -37,9 +40,10 @@ namespace dataplane {
   return sum;
 }
 
-[[nodiscard, gnu::always_inline]] inline std::uint64_t sum_octets(const std::uint8_t* octets,
+// Of fewer than some hundred octets: two sums side by side, so that each addition waits for its own carry
+// only.
+[[nodiscard, gnu::always_inline]] inline std::uint64_t sum_narrow(const std::uint8_t* octets,
                                                                   std::size_t bytes) noexcept {
-  // Two sums side by side: each addition waits for its own carry only.
   std::uint64_t even = 0;
   std::uint64_t odd = 0;
   for (; bytes >= 16; bytes -= 16, octets += 16) {
@@ -59,6 +63,15 @@ namespace dataplane {
   return plus(even, odd);
 }
 
+// Below this a wide sum is not yet worth the call: a plain request is shorter, an NTS request longer.
+inline constexpr std::size_t wide_octets_min = 96;
+
+// Of at most wide_octets_max.
+[[nodiscard, gnu::always_inline]] inline std::uint64_t sum_octets(const std::uint8_t* octets,
+                                                                  std::size_t bytes) noexcept {
+  return bytes < wide_octets_min ? sum_narrow(octets, bytes) : sum_wide(octets, bytes);
+}
+
 // A 16-bit value in host order, as a term of a sum over network-order octets.
 [[nodiscard]] constexpr std::uint64_t sum_of_value(std::uint16_t value) noexcept {
   return __builtin_bswap16(value);
@@ -66,16 +79,18 @@ namespace dataplane {
 
 // Folds to the 16 bits that the sum of 16-bit words would have; 0xffff and 0 both stand for zero. Adding a
 // number to itself with its halves exchanged leaves both halves' sum, carry included, in the upper half.
-[[nodiscard]] inline std::uint16_t fold(std::uint64_t sum) noexcept {
+[[nodiscard, gnu::always_inline]] inline std::uint16_t fold(std::uint64_t sum) noexcept {
   const auto folded32 = static_cast<std::uint32_t>((sum + std::rotl(sum, 32)) >> 32);
   return static_cast<std::uint16_t>((folded32 + std::rotl(folded32, 16)) >> 16);
 }
 
 // True when the octets summed carry their own right checksum. Requires that not all of them are zero.
-[[nodiscard]] inline bool is_right_checksum(std::uint64_t sum) noexcept { return fold(sum) == 0xffff; }
+[[nodiscard, gnu::always_inline]] inline bool is_right_checksum(std::uint64_t sum) noexcept {
+  return fold(sum) == 0xffff;
+}
 
 // What goes into a checksum field; store with store_folded.
-[[nodiscard]] inline std::uint16_t checksum_of(std::uint64_t sum) noexcept {
+[[nodiscard, gnu::always_inline]] inline std::uint16_t checksum_of(std::uint64_t sum) noexcept {
   return static_cast<std::uint16_t>(~fold(sum));
 }
 

@@ -97,12 +97,14 @@ Eal::Eal(const EalOptions& options) {
                                     lcore_map(options.cores),
                                     "--main-lcore",
                                     "0",
-                                    "--no-pci",
                                     "--no-telemetry",
                                     "--file-prefix",
                                     "noonmark",
                                     "--log-level",
                                     "*:error"};
+  if (options.few_files) words.emplace_back("--single-file-segments");
+  if (options.pci_devices.empty()) words.emplace_back("--no-pci");
+  for (const std::string& device : options.pci_devices) words.insert(words.end(), {"-a", device});
   if (options.hugepages) {
     words.emplace_back("--in-memory");
   } else {

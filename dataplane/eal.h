@@ -21,6 +21,10 @@ struct EalOptions {
   std::vector<std::uint32_t> cores;  // CPU of each worker; may be empty in tests
   bool hugepages = false;
   std::uint32_t memory_mib = 64;  // for the buffers, when without hugepages
+  // All memory in few files, as a virtio-user port needs that hands them to another process.
+  bool few_files = false;
+  // "0000:3b:00.0,options": the PCI devices to open, and no other is looked at.
+  std::vector<std::string> pci_devices;
 };
 
 class Eal {

@@ -21,6 +21,7 @@ constexpr std::uint16_t ethertype_ipv4 = 0x0800;
 constexpr std::uint16_t ethertype_ipv6 = 0x86dd;
 constexpr std::uint16_t ethertype_vlan = 0x8100;
 constexpr std::uint16_t ethertype_service_vlan = 0x88a8;
+constexpr std::uint16_t vlan_id_bits = 0x0fff;
 
 constexpr std::uint8_t protocol_udp = 17;
 constexpr std::uint8_t protocol_ipv6_fragment = 44;
@@ -198,7 +199,7 @@ IpPacket read_ipv6(const std::uint8_t* ip, std::size_t bytes, const Local& local
   return true;
 }
 
-// Everything but IPv4 without a tag, which stays lean by it.
+// Everything but IPv4 without a tag where that is served, which stays lean by it.
 [[gnu::noinline]] bool read_rarer_frame(std::span<const std::uint8_t> frame, const Local& local,
                                         MacAddress our_mac, ReceivedChecksum received_checksum,
                                         Envelope& envelope) noexcept {
@@ -209,13 +210,27 @@ IpPacket read_ipv6(const std::uint8_t* ip, std::size_t bytes, const Local& local
   if (frame.size() < ethernet_bytes) return refuse(FrameVerdict::drop_truncated);
   std::size_t ip_offset = ethernet_bytes;
   std::uint16_t ethertype = load16(frame.data() + 2 * mac_bytes);
-  if (ethertype == ethertype_vlan) {
-    if (frame.size() < ethernet_bytes + tag_bytes) return refuse(FrameVerdict::drop_vlan);
+  bool is_served_vlan = true;
+  const auto take_tag = [&] {
+    if (frame.size() < ip_offset + tag_bytes) return false;
+    is_served_vlan =
+        is_served_vlan &&
+        local.vlans.serves(static_cast<std::uint16_t>(load16(frame.data() + ip_offset) & vlan_id_bits));
+    ethertype = load16(frame.data() + ip_offset + 2);
     ip_offset += tag_bytes;
-    ethertype = load16(frame.data() + ip_offset - 2);
-    if (ethertype == ethertype_vlan) return refuse(FrameVerdict::drop_vlan);
+    return true;
+  };
+  if (ethertype == ethertype_vlan) {
+    if (!take_tag()) return refuse(FrameVerdict::drop_vlan);
+  } else if (ethertype == ethertype_service_vlan) {
+    if (!take_tag()) return refuse(FrameVerdict::drop_vlan);
+    if (ethertype == ethertype_vlan && !take_tag()) return refuse(FrameVerdict::drop_vlan);
+  } else {
+    is_served_vlan = local.vlans.serves(0);
   }
-  if (ethertype == ethertype_service_vlan) return refuse(FrameVerdict::drop_vlan);
+  if (ethertype == ethertype_vlan || ethertype == ethertype_service_vlan) {
+    return refuse(FrameVerdict::drop_vlan);
+  }
 
   const std::uint8_t* ip = frame.data() + ip_offset;
   const std::size_t ip_bytes = frame.size() - ip_offset;
@@ -223,15 +238,19 @@ IpPacket read_ipv6(const std::uint8_t* ip, std::size_t bytes, const Local& local
   IpPacket packet;
   if (ethertype == ethertype_ipv4) packet = read_ipv4(ip, ip_bytes, local);
   if (is_ipv6) packet = read_ipv6(ip, ip_bytes, local);
-  return read_udp(frame.data(), packet, ip_offset, is_ipv6, local, our_mac, received_checksum, envelope);
+  if (!read_udp(frame.data(), packet, ip_offset, is_ipv6, local, our_mac, received_checksum, envelope)) {
+    return false;
+  }
+  // Last, so that only what would be answered elsewhere counts as one of a VLAN that is not served.
+  return is_served_vlan || refuse(FrameVerdict::drop_vlan);
 }
 
 }  // namespace
 
 void unwrap(std::span<const std::uint8_t> frame, const Local& local, MacAddress our_mac,
             ReceivedChecksum received_checksum, Envelope& envelope) noexcept {
-  const bool is_common =
-      frame.size() >= ethernet_bytes && load16(frame.data() + 2 * mac_bytes) == ethertype_ipv4;
+  const bool is_common = frame.size() >= ethernet_bytes &&
+                         load16(frame.data() + 2 * mac_bytes) == ethertype_ipv4 && local.vlans.serves(0);
   if (!is_common) [[unlikely]] {
     envelope.is_request = read_rarer_frame(frame, local, our_mac, received_checksum, envelope);
     return;
@@ -248,14 +267,15 @@ void store32(std::uint8_t* octets, std::uint32_t value) noexcept {
   std::memcpy(octets, &swapped, sizeof swapped);
 }
 
-template <std::size_t Bytes>
-void swap_octets(std::uint8_t* left, std::uint8_t* right) noexcept {
-  std::uint8_t kept_left[Bytes];
-  std::uint8_t kept_right[Bytes];
-  std::memcpy(kept_left, left, Bytes);
-  std::memcpy(kept_right, right, Bytes);
-  std::memcpy(left, kept_right, Bytes);
-  std::memcpy(right, kept_left, Bytes);
+// Words, and not arrays of octets: those would have the compiler guard the stack of a function this short.
+template <class Word>
+void swap_words(std::uint8_t* left, std::uint8_t* right) noexcept {
+  Word kept_left;
+  Word kept_right;
+  std::memcpy(&kept_left, left, sizeof kept_left);
+  std::memcpy(&kept_right, right, sizeof kept_right);
+  std::memcpy(left, &kept_right, sizeof kept_right);
+  std::memcpy(right, &kept_left, sizeof kept_left);
 }
 
 // Writes a fresh header around the swapped addresses: no octet of the request's but those survives. Returns
@@ -273,7 +293,7 @@ std::uint64_t write_ipv4(std::uint8_t* ip, std::uint16_t udp_length) noexcept {
   store32(ip + 4, dont_fragment);
   store16(ip + 8, hops_and_protocol);
   store_folded(ip + 10, checksum_of(constant_sum + sum_of_value(total_bytes) + address_sum));
-  swap_octets<4>(ip + 12, ip + 16);
+  swap_words<std::uint32_t>(ip + 12, ip + 16);
   return address_sum + sum_of_value(protocol_udp);
 }
 
@@ -282,7 +302,8 @@ std::uint64_t write_ipv6(std::uint8_t* ip, std::uint16_t udp_length) noexcept {
   store32(ip, version_and_no_flow);
   store32(ip + 4, std::uint32_t{udp_length} << 16 | protocol_udp << 8 | answer_hops);
   const std::uint64_t address_sum = sum_octets(ip + 8, 32);
-  swap_octets<16>(ip + 8, ip + 24);
+  swap_words<std::uint64_t>(ip + 8, ip + 24);
+  swap_words<std::uint64_t>(ip + 16, ip + 32);
   return plus(address_sum, sum_of_value(protocol_udp));
 }
 
@@ -302,7 +323,7 @@ std::uint16_t wrap(std::uint8_t* frame, const Envelope& envelope, std::uint16_t 
 
   std::uint8_t* udp = frame + envelope.payload_offset - udp_bytes;
   const std::uint64_t header_sum = sum_word(udp) + sum_of_value(udp_length);  // ports and length
-  swap_octets<2>(udp, udp + 2);
+  swap_words<std::uint16_t>(udp, udp + 2);
   store16(udp + 4, udp_length);
   if (sent_checksum == SentChecksum::offload) {
     store_folded(udp + 6, fold(pseudo_sum));

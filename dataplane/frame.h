@@ -2,9 +2,10 @@
 // in the same octets. Pure: no mbuf, no device, so the same code runs under the NIC and in a test.
 //
 // Rules: TESTS.md A01-A29. Only UDP to one of our addresses and our port is ours; the rest is the kernel's
-// business and never answered. One 802.1Q tag is served, whatever its VLAN, and the answer carries it back;
-// QinQ is not. IPv4 options, IPv6 extension headers and fragments are not served. An answer leaves with none
-// of the request's options, trailer or padding.
+// business and never answered. Served are frames without a tag, behind one tag (802.1Q or 802.1ad) and behind
+// 802.1ad + 802.1Q, of the VLANs that the settings name; the answer carries the same tags back. IPv4 options,
+// IPv6 extension headers and fragments are not served. An answer leaves with none of the request's options,
+// trailer or padding.
 #pragma once
 
 #include <array>
@@ -51,9 +52,29 @@ class MacAddress {
 // No request that could be answered is longer: what one Ethernet frame carries over IPv4.
 inline constexpr std::uint16_t request_bytes_max = 1500 - 20 - 8;
 
+// Which VLANs are served. Id 0 stands for frames without a tag, and for tags that have a priority only.
+class Vlans {
+ public:
+  static constexpr std::uint16_t ids = 4096;
+  // All of them until told otherwise.
+  Vlans() noexcept { served_.fill(~std::uint64_t{0}); }
+  // Each below `ids`; none: all.
+  void assign(std::span<const std::uint16_t> served) noexcept {
+    served_.fill(served.empty() ? ~std::uint64_t{0} : 0);
+    for (const std::uint16_t id : served) served_[id / 64] |= std::uint64_t{1} << id % 64;
+  }
+  [[nodiscard]] bool serves(std::uint16_t id) const noexcept {
+    return (served_[id / 64] >> id % 64 & 1) != 0;
+  }
+
+ private:
+  std::array<std::uint64_t, ids / 64> served_;
+};
+
 // Whom a frame must be addressed to.
 struct Local {
   Addresses addresses;
+  Vlans vlans;
   std::uint16_t ntp_port = 0;  // host order
 };
 
@@ -71,11 +92,21 @@ enum class ReceivedChecksum : std::uint8_t {
 struct Envelope {
   std::uint16_t payload_offset = 0;
   std::uint16_t payload_bytes = 0;  // by the UDP length; what follows is no business of ours
-  std::uint8_t ip_offset = 0;       // of the IP header: 14, or 18 behind a tag
+  std::uint8_t ip_offset = 0;       // of the IP header: 14, 18 or 22 behind no, one or two tags
   bool is_ipv6 = false;
   bool is_request = false;                                    // ours: the payload goes to the NTP core
   shm::FrameVerdict verdict = shm::FrameVerdict::pass_other;  // why not, when it is not
 };
+
+// Where the source address of a request stands in its frame: 4 octets of IPv4 or 16 of IPv6.
+[[nodiscard]] inline std::size_t source_offset(const Envelope& envelope) noexcept {
+  return envelope.ip_offset + (envelope.is_ipv6 ? std::size_t{8} : std::size_t{12});
+}
+
+// And the address it asked: ours.
+[[nodiscard]] inline std::size_t destination_offset(const Envelope& envelope) noexcept {
+  return source_offset(envelope) + (envelope.is_ipv6 ? std::size_t{16} : std::size_t{4});
+}
 
 // Reads one frame into `envelope`; only is_request and verdict are set when it is no request of ours.
 // Ensures: when is_request, payload_offset + payload_bytes <= frame.size().

@@ -1,6 +1,9 @@
 #include "dataplane/machine.h"
 
+#include <algorithm>
+#include <span>
 #include <string>
+#include <string_view>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 
@@ -24,6 +27,30 @@ const nts::siv::Kernels& require_tier(const shm::Settings& settings) {
       "the AES-SIV tier \"" + forced +
       "\" is not in this binary, or this CPU cannot run it; leave dataplane.siv_tier empty for "
       "the best one");
+}
+
+const nts::siv::Kernels& require_long_key_tier(const shm::Settings& settings, std::uint32_t key_bytes) {
+  const std::span<const nts::siv::Kernels* const> tiers = nts::siv::all_tiers(key_bytes);
+  const std::string_view forced = settings.siv_tier;
+  const bool is_there =
+      std::any_of(tiers.begin(), tiers.end(), [&](const auto* tier) { return forced == tier->name; });
+  const auto* const tier = nts::siv::choose_tier(is_there ? forced : std::string_view{}, key_bytes);
+  if (tier != nullptr) return *tier;
+  throw MachineError(
+      "no AES-SIV implementation" + (is_there ? " \"" + std::string(forced) + "\"" : std::string{}) +
+      " for keys of " + std::to_string(8 * key_bytes) +
+      " bits gives the published answers on this machine; leave dataplane.siv_tier empty for the "
+      "best one, and if it is, this binary or this CPU is broken");
+}
+
+const nts::gcm_siv::Kernels& require_gcm_siv_tier(const shm::Settings& settings) {
+  const std::string forced = settings.siv_tier;
+  const std::string name = forced.empty() ? forced : "gcm_siv_" + forced;
+  if (const nts::gcm_siv::Kernels* tier = nts::gcm_siv::choose_tier(name)) return *tier;
+  throw MachineError(
+      "no AES-GCM-SIV implementation" + (forced.empty() ? forced : " like \"" + forced + "\"") +
+      " gives the published answers on this machine; leave dataplane.siv_tier empty for the best "
+      "one, and if it is, this binary or this CPU is broken");
 }
 
 void forbid_dumps() {

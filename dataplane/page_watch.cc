@@ -3,6 +3,8 @@
 #include <sys/stat.h>
 #include <utility>
 
+#include "dataplane/shm/failpoint.h"
+
 namespace dataplane {
 namespace {
 
@@ -33,6 +35,7 @@ bool PageWatch::look_at(Watched<Page>& watched, shm::PageKind kind, uid_t writer
     shm::Segment<Page> segment = shm::Segment<Page>::attach(directory_, writer);
     replaced = std::exchange(watched.segment, std::nullopt);
     watched.segment = std::move(segment);
+    shm::failpoint::reach("dataplane.page_attached");
   } catch (const shm::SegmentError& error) {
     watched.trouble = error.what();
     return false;
@@ -56,6 +59,7 @@ bool PageWatch::look() {
   if (clock_.segment) set->clock = &**clock_.segment;
   if (settings_.segment) set->settings = &**settings_.segment;
   current_.store(set.get(), std::memory_order_release);
+  shm::failpoint::reach("dataplane.pages_swapped");
   old.set = std::exchange(set_, std::move(set));
   replaced_.push_back(std::move(old));
   return true;

@@ -1,5 +1,7 @@
 #include "dataplane/served_clock.h"
 
+#include <algorithm>
+
 namespace dataplane {
 namespace {
 
@@ -61,10 +63,40 @@ nts::ClockReading ServedClock::reading(std::uint64_t tsc) noexcept {
   reading.leap = static_cast<std::uint8_t>(state_.leap);
   reading.stratum = static_cast<std::uint8_t>(state_.stratum);
   reading.root_delay = nts::short_from_ns_rounded_up(static_cast<std::int64_t>(state_.root_delay_ns));
-  reading.root_dispersion =
-      nts::short_from_ns_rounded_up(static_cast<std::int64_t>(hwclock::dispersion_ns_at(state_, tsc)));
+  reading.root_dispersion = dispersion_at(tsc, 0);
   reading.reference_id = state_.reference_id;
   return reading;
+}
+
+// 16.16 s, rounded up.
+std::uint32_t ServedClock::dispersion_at(std::uint64_t tsc, std::uint64_t more_ns) const noexcept {
+  constexpr std::uint64_t most = INT64_MAX;
+  const std::uint64_t own_ns = hwclock::dispersion_ns_at(state_, tsc);  // at most `most`
+  return nts::short_from_ns_rounded_up(static_cast<std::int64_t>(own_ns + std::min(more_ns, most - own_ns)));
+}
+
+nts::ClockReading ServedClock::smeared(const nts::ClockReading& reading, std::uint64_t tsc) const noexcept {
+  const hwclock::ServedSmear& smear = state_.smear;
+  nts::ClockReading smeared = reading;
+  if (!has_state_ || is_void_ || state_.stratum == 0) return smeared;  // as unsynchronised as everybody is
+  if (smear.valid_until == 0) {
+    if (smeared.leap != leap_unsynchronised) smeared.leap = 0;
+    return smeared;
+  }
+  smeared.reference.units += smeared_at(tsc).units - at(tsc).units;
+  if (static_cast<std::int64_t>(tsc - smear.valid_until) > 0) {
+    nts::ClockReading unknown;
+    unknown.precision = reading.precision;
+    unknown.reference = smeared.reference;
+    unknown.reference_id = refid_holdover_over;
+    return unknown;
+  }
+  smeared.leap = 0;  // also while UTC inserts its second, and says so
+  smeared.stratum = static_cast<std::uint8_t>(state_.stratum);
+  smeared.root_delay = nts::short_from_ns_rounded_up(static_cast<std::int64_t>(state_.root_delay_ns));
+  smeared.root_dispersion = dispersion_at(tsc, smear.off_ns);
+  smeared.reference_id = smear.reference_id;
+  return smeared;
 }
 
 }  // namespace dataplane

@@ -40,8 +40,16 @@ class ServedClock {
   // time is never after at(tsc) (PROTOCOL P41).
   [[nodiscard]] nts::ClockReading reading(std::uint64_t tsc) noexcept;
 
+  // The same two for smeared addresses (hwclock/smear.h): another line and reference id while a leap second
+  // is smeared, and never a leap. The reading is that of the last call of reading().
+  [[nodiscard]] nts::NtpTime smeared_at(std::uint64_t tsc) const noexcept {
+    return state_.smear.valid_until == 0 ? at(tsc) : nts::NtpTime{hwclock::ntp_at(state_.smear.line, tsc)};
+  }
+  [[nodiscard]] nts::ClockReading smeared(const nts::ClockReading& reading, std::uint64_t tsc) const noexcept;
+
  private:
   void take(const shm::ClockPage* page) noexcept;
+  [[nodiscard]] std::uint32_t dispersion_at(std::uint64_t tsc, std::uint64_t more_ns) const noexcept;
 
   const shm::ClockPage* page_ = nullptr;
   std::uint64_t seen_ = 0;  // generation copied last; 0 = none

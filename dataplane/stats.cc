@@ -17,6 +17,8 @@ void claim(shm::CoreStats& line, std::uint64_t instance_id, std::uint32_t cpu) n
   std::atomic_thread_fence(std::memory_order_release);
   commit(Counters{}, 0, 0, line);
   line.cpu.store(cpu, std::memory_order_relaxed);
+  line.is_drained.store(0, std::memory_order_relaxed);
+  line.queues.store(0, std::memory_order_relaxed);
   line.instance_id.store(instance_id, std::memory_order_release);
 }
 
@@ -31,6 +33,9 @@ void commit(const Counters& counters, std::uint64_t acknowledged_keys, std::uint
   store(line.sent_packets, counters.sent_packets);
   store(line.sent_octets, counters.sent_octets);
   store(line.cookies_issued, counters.cookies_issued);
+  store(line.kernel_sent_packets, counters.kernel_sent_packets);
+  store(line.kernel_sent_octets, counters.kernel_sent_octets);
+  store(line.kernel_unsent_packets, counters.kernel_unsent_packets);
   for (std::size_t i = 0; i < counters.frame.size(); ++i) store(line.frame[i], counters.frame[i]);
   for (std::size_t i = 0; i < counters.verdict.size(); ++i) store(line.verdict[i], counters.verdict[i]);
   // The keys really are loaded before anybody is told so.

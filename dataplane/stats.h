@@ -18,6 +18,9 @@ struct Counters {
   std::uint64_t sent_packets = 0;
   std::uint64_t sent_octets = 0;
   std::uint64_t cookies_issued = 0;
+  std::uint64_t kernel_sent_packets = 0;
+  std::uint64_t kernel_sent_octets = 0;
+  std::uint64_t kernel_unsent_packets = 0;
   std::array<std::uint64_t, shm::frame_verdict_count> frame{};
   std::array<std::uint64_t, nts::verdict_count> verdict{};
 

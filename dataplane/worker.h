@@ -3,6 +3,11 @@
 // Nothing is allocated, locked or waited for after construction. What changes while it runs comes through
 // the pages: between publications each refresh costs one load. Counters go out about once a millisecond, at
 // work or idle, together with the acknowledged key ring and a sign of life.
+//
+// Where a port has a twin (port/twin.h), what is the kernel's is handed over after the burst's answers have
+// left, and what the kernel sends goes out between bursts. Each frame of the kernel's costs a system call, so
+// it has a share, kernel_frames_per_house_max each way between two housekeepings: beyond it frames to the
+// kernel are dropped and counted, and frames from it wait in its own queue.
 #pragma once
 
 #include <array>
@@ -11,7 +16,9 @@
 #include <span>
 #include <vector>
 
+#include "dataplane/admission.h"
 #include "dataplane/departure.h"
+#include "dataplane/duties.h"
 #include "dataplane/frame.h"
 #include "dataplane/page_set.h"
 #include "dataplane/port/port.h"
@@ -25,6 +32,11 @@
 
 namespace dataplane {
 
+// A thousand housekeepings a second: 128 000 frames a second and core each way, 1.5 Gbit/s of full ones. To
+// write one into a tap took 0.4 us (60 and 1514 octets alike), 5 % of the core; what the kernel does with it
+// there and then comes on top.
+inline constexpr std::uint16_t kernel_frames_per_house_max = 128;
+
 struct WorkerSetup {
   const nts::siv::Kernels* tier = nullptr;  // self-tested
   const CurrentPages* pages = nullptr;      // never holds null
@@ -32,7 +44,15 @@ struct WorkerSetup {
   std::uint64_t instance_id = 0;
   std::uint32_t cpu = 0;
   std::uint64_t tsc_hz = 0;
-  std::vector<Queue> queues;  // this core's, one for each port that has one for it
+  std::vector<Queue> queues;                // this core's, where there are no `duties`
+  std::vector<std::uint32_t> devices = {};  // of each queue: its device's number in the settings; none: all 0
+  const nts::gcm_siv::Kernels* gcm_siv_tier = nullptr;  // self-tested; none: AEAD 30 is not served
+  const nts::siv::Kernels* siv_384_tier = nullptr;      // the same for AEAD 16 ...
+  const nts::siv::Kernels* siv_512_tier = nullptr;      // ... and 17
+  std::uint32_t limited_sources = 0;                    // that the rate limit remembers
+  SourceLimit::Seed limit_seed{};                       // random, new with each start
+  Duties* duties = nullptr;                             // whose queues are whose, with other workers
+  std::uint32_t number = 0;                             // of this worker among them
 };
 
 class alignas(64) Worker {
@@ -43,7 +63,8 @@ class alignas(64) Worker {
   // Polls until `stop`. Called on the worker's own core.
   void run(const std::atomic<bool>& stop) noexcept;
 
-  // One look at each queue, and the housekeeping when it is due. Returns true when there was work.
+  // One look at each queue, and the housekeeping when it is due. Returns true when there was work. What other
+  // workers are to poll is handed to them first.
   bool serve_once() noexcept;
 
   // Refreshes all pages, then publishes counters, acknowledgement and sign of life.
@@ -55,14 +76,23 @@ class alignas(64) Worker {
   }
   // Between bursts only.
   [[nodiscard]] const Counters& counters() const noexcept { return counters_; }
+  // Drained: it polls nothing and keeps house between naps.
+  [[nodiscard]] bool is_resting() const noexcept { return is_resting_; }
 
  private:
-  bool serve_burst(const Queue& queue) noexcept;
+  bool serve_burst(const Queue& queue, std::uint32_t device) noexcept;
+  void attend_duties() noexcept;
+  void wake_up() noexcept;
   void refresh() noexcept;
-  void unwrap_all(const Queue& queue, nts::NtpTime received) noexcept;
-  void wrap_all(const Queue& queue) noexcept;
+  void unwrap_all(const Queue& queue, nts::NtpTime received, std::uint64_t received_tsc) noexcept;
+  void limit_kisses(std::uint64_t now_tsc) noexcept;
+  void wrap_all(const Queue& queue, MacAddress gateway) noexcept;
+  void set_aside(const Queue& queue, rte_mbuf* mbuf, shm::FrameVerdict why) noexcept;
   void transmit(const Queue& queue) noexcept;
+  void give_to_kernel(const Queue& queue) noexcept;
+  bool send_for_kernel(const Queue& queue) noexcept;
   void refuse(rte_mbuf* mbuf) noexcept { refused_[refused_count_++] = mbuf; }
+  void keep_for_kernel(rte_mbuf* mbuf) noexcept { for_kernel_[for_kernel_count_++] = mbuf; }
 
   // What a burst is worked on. Row i of the batch is request i; answer i of the burst came from row
   // answer_row_[i].
@@ -73,16 +103,22 @@ class alignas(64) Worker {
   std::array<rte_mbuf*, nts::burst_max> answer_mbuf_;
   std::array<std::uint8_t, nts::burst_max> answer_row_;
   std::array<rte_mbuf*, nts::burst_max> refused_;
+  std::array<rte_mbuf*, nts::burst_max> for_kernel_;
   std::uint16_t answer_count_ = 0;
   std::uint16_t refused_count_ = 0;
+  std::uint16_t for_kernel_count_ = 0;
+  std::uint16_t to_kernel_left_ = kernel_frames_per_house_max;    // of its share until the next housekeeping
+  std::uint16_t from_kernel_left_ = kernel_frames_per_house_max;  // the other way
 
   Counters counters_;
   ServedClock clock_;
   ServedKeys keys_;
   Service service_;
   Departure departure_;
+  Departure smeared_departure_;  // two clocks, and each of them never runs backwards
   RandomPool random_;
   nts::Server server_;
+  Admission admission_;
 
   const CurrentPages& pages_;
   std::atomic<const PageSet*> in_use_{nullptr};
@@ -90,6 +126,11 @@ class alignas(64) Worker {
   std::uint64_t house_interval_tsc_;
   std::uint64_t house_kept_tsc_ = 0;
   std::vector<Queue> queues_;
+  std::vector<std::uint32_t> devices_;  // as many
+  Duties* duties_;
+  std::uint32_t number_;
+  std::uint64_t duties_seen_ = 0;
+  bool is_resting_ = false;
 };
 
 }  // namespace dataplane

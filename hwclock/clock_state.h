@@ -8,6 +8,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string_view>
 #include <type_traits>
 
 #include "hwclock/time.h"
@@ -37,6 +38,20 @@ struct Line {
   std::uint64_t mult = 0;
 };
 
+// What smeared addresses are served around a leap second (smear.h), in place of the line, leap and reference
+// id that everybody else is.
+struct ServedSmear {
+  Line line;
+  std::uint64_t valid_until;  // TSC tick after which smeared time is not known; 0: none is smeared just now
+  std::uint64_t off_ns;       // from UTC at most, until then: belongs into the root dispersion
+  std::int64_t change_tai_s;  // what is smeared, as in LeapPlan: a new clock role goes on with it
+  std::int32_t change_s;
+  std::int32_t tai_minus_utc_s;
+  std::uint32_t reference_id;
+  std::uint32_t reserved;
+};
+static_assert(sizeof(ServedSmear) == 64);
+
 struct ClockState {
   std::uint64_t tsc0;  // the reference pair: at TSC tick tsc0 ...
   std::uint64_t ntp0;  // ... NTP time was ntp0 (units of 2^-32 s since 1900, era dropped)
@@ -58,9 +73,13 @@ struct ClockState {
   std::int32_t tai_minus_utc_s;  // 0 = not known
   std::uint32_t reserved;
   char source_name[32];  // NUL-terminated, for people
+  ServedSmear smear;
 };
-static_assert(sizeof(ClockState) == 10 * 8 + 8 * 4 + 32);
+static_assert(sizeof(ClockState) == 10 * 8 + 8 * 4 + 32 + 64);
 static_assert(std::is_trivially_copyable_v<ClockState>);
+
+// What does not fit is cut.
+void set_source_name(ClockState& state, std::string_view name) noexcept;
 
 // True when every field is in range: a reader refuses a state that is not (zero rate, stratum above 15, ...).
 [[nodiscard]] bool is_valid(const ClockState& state) noexcept;
@@ -81,5 +100,8 @@ static_assert(std::is_trivially_copyable_v<ClockState>);
 // False once the model may no longer be believed, or after a TSC jump backwards of more than a second (a
 // restored VM snapshot).
 [[nodiscard]] bool is_believable(const ClockState& state, std::uint64_t tsc) noexcept;
+
+// The same promise, said again from `tick` on: what somebody else locked is a holdover now.
+[[nodiscard]] ClockState held_over(const ClockState& promise, std::uint64_t tick) noexcept;
 
 }  // namespace hwclock

@@ -36,6 +36,15 @@ constexpr std::uint64_t learning_samples = 60;
 constexpr std::uint64_t learning_misses_max = 3;
 constexpr double learning_inflation = 4.0;
 
+// A reference that is dragged off slowly passes every gate and takes us along. Its innovations lean to one
+// side: their sum, each less what is usual for a filter that lags (in sigma), stays near zero otherwise
+// (Page, "Continuous inspection schemes", 1954: with white noise, one false alarm in 10^9 s).
+constexpr double drag_slack = 1.5;
+constexpr double drag_limit = 8.0;
+// By the time we know so much less than when it began, the oscillator may have done it.
+constexpr double drag_sigmas_max = 3.0;
+constexpr double drag_most = 12.0;  // what is above the limit is worked off before a pulse is taken again
+
 }  // namespace
 
 Estimator::Estimator(std::uint64_t tick_hz, double sigma_ns) noexcept
@@ -48,6 +57,7 @@ Estimator::Estimator(std::uint64_t tick_hz, double sigma_ns) noexcept
   };
   for (std::size_t i = 0; i < filters_max; ++i) {
     filters_[i].noise = {power(white_least, i / walk_steps), power(walk_least, i % walk_steps), drift_walk};
+    filters_[i].log_prior = 0.5 * std::log(filters_[i].noise.walk_fm);
   }
   list_running();
 }
@@ -57,7 +67,8 @@ double Estimator::scale_of(const Filter& filter) const noexcept {
 }
 
 double Estimator::score_of(const Filter& filter) const noexcept {
-  return -0.5 * (filter.log_evidence + (scale_prior_samples + samples_) * std::log(scale_of(filter)));
+  return filter.log_prior -
+         0.5 * (filter.log_evidence + (scale_prior_samples + samples_) * std::log(scale_of(filter)));
 }
 
 double Estimator::seconds_until(std::uint64_t tick) const noexcept {
@@ -106,7 +117,9 @@ Taken Estimator::take(const Measurement& measurement) noexcept {
   const Estimate expected = at(measurement.tick);
   innovation_ns_ = static_cast<double>(measurement.reference.ns - expected.time.ns) +
                    (measurement.correction_ns - expected.fraction_ns);
-  if (innovation_ns_ * innovation_ns_ > gate * (expected.variance_ns2 + scale_ * variance)) {
+  const double innovation_variance = expected.variance_ns2 + scale_ * variance;
+  innovation_sigma_ns_ = std::sqrt(innovation_variance);
+  if (is_dragged() || innovation_ns_ * innovation_ns_ > gate * innovation_variance) {
     ++outliers_in_a_row_;
     if (accepted_count_ < learning_samples && outliers_in_a_row_ % learning_misses_max == 0) {
       for (Filter& filter : filters_) {
@@ -136,6 +149,23 @@ Taken Estimator::take(const Measurement& measurement) noexcept {
   mix();
   recentre();
   return Taken::accepted;
+}
+
+// Counts the last innovation in. Outliers, and what comes back after them, say nothing of a drag, unless one
+// goes on already.
+bool Estimator::is_dragged() noexcept {
+  const double sigmas = innovation_ns_ / innovation_sigma_ns_;
+  const bool was_dragged = std::max(drag_late_, drag_early_) > drag_limit;
+  if (accepted_count_ >= all_run_samples &&
+      (was_dragged || (outliers_in_a_row_ == 0 && sigmas * sigmas <= gate))) {
+    drag_late_ = std::clamp(drag_late_ + sigmas - drag_slack, 0.0, drag_most);
+    drag_early_ = std::clamp(drag_early_ - sigmas - drag_slack, 0.0, drag_most);
+  }
+  const bool is_now = std::max(drag_late_, drag_early_) > drag_limit;
+  if (is_now && !was_dragged) drag_sigma_ns_ = innovation_sigma_ns_;
+  if (!is_now || innovation_sigma_ns_ <= drag_sigmas_max * drag_sigma_ns_) return is_now;
+  drag_late_ = drag_early_ = 0.0;
+  return false;
 }
 
 // Turns evidence into weights.
@@ -180,8 +210,10 @@ void Estimator::choose_running() noexcept {
       filter.runs = is_neighbour || filter.weight > best_score + idle_below;
     } else if (is_neighbour) {
       const OscillatorNoise noise = filter.noise;
+      const double log_prior = filter.log_prior;
       filter = best;
       filter.noise = noise;
+      filter.log_prior = log_prior;
       filter.log_evidence += 2.0 * newcomer_handicap;
       filter.weight = best_score - newcomer_handicap;
       filter.runs = true;
@@ -276,12 +308,15 @@ void Estimator::recentre() noexcept {
   motion_.rate_ppb -= rate;
 }
 
-void Estimator::reopen(double sigma_ns) noexcept {
+void Estimator::reopen(double sigma_ns, double sigma_ppb) noexcept {
   for (std::size_t i = 0; i < running_count_; ++i) {
     Filter& filter = filters_[running_[i]];
     filter.covariance.pp += sigma_ns * sigma_ns / scale_of(filter);
+    filter.covariance.rr += sigma_ppb * sigma_ppb / scale_of(filter);
   }
   covariance_.pp += sigma_ns * sigma_ns;
+  covariance_.rr += sigma_ppb * sigma_ppb;
+  drag_late_ = drag_early_ = 0.0;
   outliers_in_a_row_ = 0;
 }
 

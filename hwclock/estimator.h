@@ -4,7 +4,10 @@
 // How noisy an oscillator is decides how far to trust it, and nobody tells us. So a grid of filters, each
 // with its own white and random-walk noise relative to the reference's, runs over the same measurements; what
 // each predicted is its evidence, and the estimate is the mean of all by their evidence (Magill, "Optimal
-// adaptive estimation of sampled stochastic processes", 1965). The scale of all noise has a conjugate prior
+// adaptive estimation of sampled stochastic processes", 1965). Before any evidence, a walk is as likely as it
+// is large: hours of a quiet oscillator cannot tell a small walk from none, so of many filters that explain
+// them alike, the mean must not follow those that promise most (Gelman, "Prior distributions for variance
+// parameters", 2006: flat in sigma, not in its logarithm). The scale of all noise has a conjugate prior
 // and is integrated out. The covariance holds the spread between the filters: not knowing the oscillator is
 // part of not knowing the time. Whether there is a drift is asked of every filter by the ratio of Savage and
 // Dickey: the density of drift 0 after, over that before, the data.
@@ -32,7 +35,7 @@ struct Measurement {
 
 enum class Taken : std::uint8_t {
   accepted,
-  outlier,  // too far from what all filters together expected
+  outlier,  // too far from what all filters together expected, or one of many that lean to one side
   refused   // not a measurement: no sigma, no number, or not later than the one before
 };
 
@@ -50,12 +53,14 @@ class Estimator {
 
   Taken take(const Measurement& measurement) noexcept;
 
-  // Forgets where the time is to within `sigma_ns`, not how the oscillator behaves: after a decision that the
-  // reference is right and we are not.
-  void reopen(double sigma_ns) noexcept;
+  // Forgets where the time is to within `sigma_ns`, and the rate to within `sigma_ppb`, not how the
+  // oscillator behaves: after a decision that the reference is right and we are not.
+  void reopen(double sigma_ns, double sigma_ppb) noexcept;
 
   // How far the last measurement, taken or not, lay from what was expected.
   [[nodiscard]] double innovation_ns() const noexcept { return innovation_ns_; }
+  // And how far it was likely to lie.
+  [[nodiscard]] double innovation_sigma_ns() const noexcept { return innovation_sigma_ns_; }
   [[nodiscard]] std::uint64_t accepted_count() const noexcept { return accepted_count_; }
   [[nodiscard]] std::uint64_t outliers_in_a_row() const noexcept { return outliers_in_a_row_; }
   [[nodiscard]] std::uint64_t last_tick() const noexcept { return anchor_tick_; }
@@ -74,6 +79,7 @@ class Estimator {
  private:
   struct Filter {
     OscillatorNoise noise;
+    double log_prior = 0.0;  // up to a constant
     Motion motion;
     Covariance covariance;      // with measurements as noisy as they say; times scale_of() it is the real one
     double log_evidence = 0.0;  // the sum of the logarithms of what was expected, without the last few
@@ -92,6 +98,7 @@ class Estimator {
   void begin(const Measurement& measurement) noexcept;
   void move_anchor(std::uint64_t tick) noexcept;
   void weigh() noexcept;
+  [[nodiscard]] bool is_dragged() noexcept;
   void choose_running() noexcept;
   void list_running() noexcept;
   void mix() noexcept;
@@ -117,6 +124,10 @@ class Estimator {
   double scale_ = 1.0;
   double samples_ = 0.0;  // that the evidence still remembers
   double innovation_ns_ = 0.0;
+  double innovation_sigma_ns_ = 0.0;
+  double drag_late_ = 0.0;  // how much speaks for a reference that is dragged off, either way
+  double drag_early_ = 0.0;
+  double drag_sigma_ns_ = 0.0;  // of the innovation that was one too many
   std::uint64_t accepted_count_ = 0;
   std::uint64_t outliers_in_a_row_ = 0;
 };

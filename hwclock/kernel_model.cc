@@ -2,19 +2,11 @@
 
 #include <algorithm>
 #include <cmath>
-#include <string_view>
 
 namespace hwclock {
 namespace {
 
 constexpr std::uint32_t leap_unsynchronised = 3;
-
-template <std::size_t size>
-void set_name(char (&name)[size], std::string_view text) noexcept {
-  const std::size_t bytes = std::min(text.size(), size - 1);
-  std::copy_n(text.begin(), bytes, name);
-  name[bytes] = '\0';
-}
 
 std::uint32_t leap_on_the_wire(KernelLeap leap) noexcept {
   if (leap == KernelLeap::insert) return 1;
@@ -71,7 +63,7 @@ Judgement KernelModel::judge(const Fitted& fitted, std::uint64_t tsc_hz,
   state.source = policy_.source;
   state.precision = precision_;
   state.tai_minus_utc_s = report.tai_minus_utc_s;
-  set_name(state.source_name, is_local ? "local (declared, not synced)" : "system (the kernel's clock)");
+  set_source_name(state, is_local ? "local (declared, not synced)" : "system (the kernel's clock)");
   state.valid_until = state.tsc0;
   if (!is_good) {
     state.state = State::unsync;

@@ -15,7 +15,8 @@ int hex_of(char digit) noexcept {
 }
 
 bool has_right_checksum(std::string_view sentence) noexcept {
-  if (sentence.size() < 4 || sentence[sentence.size() - 3] != '*') return false;
+  // The star is reserved: one within the sentence is damage that the checksum happens to agree with.
+  if (sentence.size() < 4 || sentence.find('*') != sentence.size() - 3) return false;
   const int high = hex_of(sentence[sentence.size() - 2]);
   const int low = hex_of(sentence[sentence.size() - 1]);
   unsigned sum = 0;
@@ -81,7 +82,7 @@ std::optional<NmeaTime> read_nmea(std::string_view sentence) noexcept {
   }
   const std::optional<std::int64_t> utc_s = utc_seconds_of(time);
   if (!utc_s) return std::nullopt;
-  return NmeaTime{*utc_s, is_rmc && field_of(sentence, 2) == "A"};
+  return NmeaTime{*utc_s, is_rmc, is_rmc && field_of(sentence, 2) == "A"};
 }
 
 std::optional<NmeaTime> NmeaReader::take(std::uint8_t octet) noexcept {

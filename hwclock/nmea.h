@@ -14,7 +14,8 @@ namespace hwclock {
 
 struct NmeaTime {
   std::int64_t utc_s = 0;  // POSIX
-  bool has_fix = false;    // RMC says A; ZDA knows no fix and never sets it
+  bool knows_fix = false;  // RMC; ZDA says nothing of a fix
+  bool has_fix = false;    // RMC says A
 };
 
 // The sentence from '$' to the checksum, without the end of the line. Nothing unless it is RMC or ZDA, whole,

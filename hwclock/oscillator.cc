@@ -6,17 +6,6 @@ double phase_after(const Motion& motion, double seconds) noexcept {
   return motion.phase_ns + seconds * (motion.rate_ppb + 0.5 * seconds * motion.drift_ppb_s);
 }
 
-double phase_variance_after(const Covariance& covariance, double seconds,
-                            const OscillatorNoise& noise) noexcept {
-  const double t = seconds;
-  const double half = 0.5 * t * t;
-  const double known = covariance.pp + 2.0 * t * covariance.pr + t * t * covariance.rr +
-                       2.0 * half * (covariance.pd + t * covariance.rd) + half * half * covariance.dd;
-  const double passed =
-      t * (noise.white_fm + t * t * (noise.walk_fm / 3.0 + t * t * noise.walk_drift / 20.0));
-  return known + passed;
-}
-
 void advance(Motion& motion, Covariance& covariance, double seconds, const OscillatorNoise& noise) noexcept {
   const double t = seconds;
   const double half = 0.5 * t * t;

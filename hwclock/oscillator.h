@@ -40,7 +40,13 @@ void absorb(Motion& motion, Covariance& covariance, double innovation_ns, double
 
 // What advance() would make of the phase and of its variance, alone.
 [[nodiscard]] double phase_after(const Motion& motion, double seconds) noexcept;
-[[nodiscard]] double phase_variance_after(const Covariance& covariance, double seconds,
-                                          const OscillatorNoise& noise) noexcept;
+[[nodiscard]] inline double phase_variance_after(const Covariance& covariance, double seconds,
+                                                 const OscillatorNoise& noise) noexcept {
+  const double t = seconds;  // a polynomial in it, from the highest power down
+  const double quartic = 0.25 * covariance.dd + t * (noise.walk_drift / 20.0);
+  const double cubic = covariance.rd + noise.walk_fm / 3.0 + t * quartic;
+  const double square = covariance.rr + covariance.pd + t * cubic;
+  return covariance.pp + t * (2.0 * covariance.pr + noise.white_fm + t * square);
+}
 
 }  // namespace hwclock

@@ -18,7 +18,7 @@ constexpr double good_enough_ns = 0.3;
 }  // namespace
 
 std::uint64_t mult_of(double ns_per_tick) noexcept {
-  return static_cast<std::uint64_t>(std::llround(std::ldexp(ns_per_tick / 1e9, 92)));
+  return static_cast<std::uint64_t>(std::ldexp(ns_per_tick / 1e9, 92) + 0.5);  // above 2^63 below 537 MHz
 }
 
 double ServedLine::off_ns(const Target& target) const noexcept {
@@ -36,6 +36,14 @@ void ServedLine::step_to(const Target& target) noexcept {
   line_ = {target.tick, target.ntp, mult_of(target.ns_per_tick)};
   target_tick_ = target.tick;
 }
+
+void ServedLine::resume(const Line& line, std::uint64_t step_count, std::uint64_t tick) noexcept {
+  line_ = line;
+  step_count_ = step_count;
+  target_tick_ = tick;
+}
+
+void ServedLine::renew(std::uint64_t tick) noexcept { line_ = {tick, ntp_at(line_, tick) + 1, line_.mult}; }
 
 double ServedLine::bend_to(const Target& target) noexcept {
   const double off = off_ns(target);

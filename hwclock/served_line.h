@@ -23,15 +23,23 @@ class ServedLine {
   // A correction takes about so long; longer where slew_max_ppb forbids it, or where targets come rarely.
   static constexpr double correction_s = 0.25;
   static constexpr double slew_max_ppb = 100'000.0;  // chrony's default is 83333
+  // For those who serve the line: while nothing is promised (leap 3), a difference beyond this is stepped.
+  static constexpr double unpromised_step_ns = 1'000.0;
 
   explicit ServedLine(std::uint64_t tick_hz) noexcept : tick_hz_(static_cast<double>(tick_hz)) {}
 
   // Begins at the target, wherever the line was: a step, unless it is the first one.
   void step_to(const Target& target) noexcept;
 
+  // Goes on with a line that somebody else served until now.
+  void resume(const Line& line, std::uint64_t step_count, std::uint64_t tick) noexcept;
+
   // Bends the line to the target; readers may go over to it a millisecond later without seeing time go back.
   // Gives what is left, target minus line. Needs a line.
   double bend_to(const Target& target) noexcept;
+
+  // Begins the line at `tick`, a unit of the wire ahead at most: the same line from a nearer point.
+  void renew(std::uint64_t tick) noexcept;
 
   [[nodiscard]] bool has_line() const noexcept { return line_.mult != 0; }
   [[nodiscard]] const Line& line() const noexcept { return line_; }

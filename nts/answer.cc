@@ -3,13 +3,8 @@
 #include <algorithm>
 #include <cstring>
 
-#include "nts/extension.h"
-
 namespace nts {
 namespace {
-
-constexpr std::uint32_t authenticator_bytes_without_cookies =
-    field_header_bytes + authenticator_lengths_bytes + answer_nonce_bytes + siv::tag_bytes;
 
 // What a client asks for is echoed while it is a poll interval at all (RFC 5905 section 7.2).
 std::uint8_t clamped_poll(std::uint8_t octet) noexcept {
@@ -22,20 +17,6 @@ std::uint8_t first_octet(std::uint8_t leap, std::uint8_t version) noexcept {
 }
 
 }  // namespace
-
-NtsAnswer plan_nts_answer(const Request& request, std::uint32_t packet_bytes) noexcept {
-  NtsAnswer answer;
-  answer.authenticator_offset = header_bytes + request.unique_identifier_bytes;
-  answer.nonce_offset = answer.authenticator_offset + field_header_bytes + authenticator_lengths_bytes;
-  answer.sealed_offset = answer.nonce_offset + answer_nonce_bytes;
-  answer.plaintext_offset = answer.sealed_offset + siv::tag_bytes;
-  const std::uint32_t fixed = answer.authenticator_offset + authenticator_bytes_without_cookies;
-  if (packet_bytes < fixed + cookie_field_bytes) return answer;
-  answer.cookies =
-      std::min<std::uint32_t>(request.cookies_wanted, (packet_bytes - fixed) / cookie_field_bytes);
-  answer.bytes = fixed + answer.cookies * cookie_field_bytes;
-  return answer;
-}
 
 void write_header(std::uint8_t* packet, std::uint8_t version, NtpTime received,
                   const ClockReading& clock) noexcept {
@@ -53,10 +34,11 @@ void write_header(std::uint8_t* packet, std::uint8_t version, NtpTime received,
   store_u64(packet + header::receive_time, received.units);
 }
 
-void write_nak_header(std::uint8_t* packet, std::uint8_t version, NtpTime received) noexcept {
+void write_kiss_header(std::uint8_t* packet, std::uint8_t version, NtpTime received,
+                       std::uint32_t code) noexcept {
   ClockReading no_clock;
   no_clock.root_dispersion = 0;
-  no_clock.reference_id = kiss_ntsn;
+  no_clock.reference_id = code;
   write_header(packet, version, received, no_clock);
   store_u64(packet + header::reference_time, 0);
 }
@@ -70,14 +52,15 @@ std::uint32_t place_unique_identifier(std::uint8_t* packet, const Request& reque
 }
 
 void write_authenticator_frame(std::uint8_t* packet, const NtsAnswer& answer) noexcept {
-  const std::uint32_t field_bytes = answer.bytes - answer.authenticator_offset;
-  std::uint8_t* field = packet + answer.authenticator_offset;
-  write_field_header(field, FieldType::authenticator, field_bytes);
-  store_u16(field + field_header_bytes, answer_nonce_bytes);
-  store_u16(field + field_header_bytes + 2, static_cast<std::uint16_t>(answer.bytes - answer.sealed_offset));
+  // Type and length of the field, then the two lengths inside, in one store.
+  const std::uint64_t field_bytes = answer.bytes - answer.authenticator_offset;
+  const std::uint64_t sealed_bytes = answer.bytes - answer.sealed_offset;
+  store_u64(packet + answer.authenticator_offset, static_cast<std::uint64_t>(FieldType::authenticator) << 48 |
+                                                      field_bytes << 32 |
+                                                      std::uint64_t{answer.nonce_bytes} << 16 | sealed_bytes);
   for (std::uint32_t i = 0; i < answer.cookies; ++i) {
-    write_field_header(packet + answer.plaintext_offset + i * cookie_field_bytes, FieldType::cookie,
-                       cookie_field_bytes);
+    store_u32(packet + answer.plaintext_offset + i * answer.cookie_field_bytes,
+              static_cast<std::uint32_t>(FieldType::cookie) << 16 | answer.cookie_field_bytes);
   }
 }
 

@@ -1,10 +1,12 @@
 // Building the response in place of the request (RFC 5905 section 7.3, RFC 8915 section 5.7).
 //
 // Everything but the transmit stamp and the seal is written here; the order of the whole is in server.h.
-// Layout of an authenticated answer: header 48 | Unique Identifier | authenticator {lengths 4, nonce 16,
-// tag 16, encrypted cookie fields}. Nothing else of the request survives, and no octet is left unwritten.
+// Layout of an authenticated answer: header 48 | Unique Identifier | authenticator {lengths 4, nonce 16, tag
+// 16, encrypted cookie fields}; under AEAD 30 the nonce has 12 octets and the tag comes last. Nothing else of
+// the request survives, and no octet is left unwritten.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 
 #include "nts/cookie.h"
@@ -32,20 +34,62 @@ struct NtsAnswer {
   std::uint32_t cookies = 0;               // that fit, at most what the request wanted
   std::uint32_t authenticator_offset = 0;  // all before it is associated data
   std::uint32_t nonce_offset = 0;
-  std::uint32_t sealed_offset = 0;     // tag, then the encrypted fields
+  std::uint32_t nonce_bytes = 0;
+  std::uint32_t sealed_offset = 0;     // tag and encrypted fields, to the end of the answer
   std::uint32_t plaintext_offset = 0;  // the encrypted fields: cookie fields of cookie_field_bytes each
+  std::uint32_t cookie_field_bytes = 0;
 };
-inline constexpr std::uint32_t cookie_field_bytes = field_header_bytes + cookie_bytes;
 
-// Plans the answer to `request`, never longer than the `packet_bytes` it had.
-[[nodiscard]] NtsAnswer plan_nts_answer(const Request& request, std::uint32_t packet_bytes) noexcept;
+// The plan under one AEAD, whose numbers are then constants: as a table's they cost some cycles a packet.
+template <AeadRow row>
+[[nodiscard, gnu::always_inline]] inline NtsAnswer plan_nts_answer_under(
+    const Request& request, std::uint32_t packet_bytes) noexcept {
+  constexpr const Aead& aead = aead_at(row);
+  constexpr std::uint32_t field_bytes = aead.cookie_field_bytes();
+  NtsAnswer answer;
+  answer.authenticator_offset = header_bytes + request.unique_identifier_bytes;
+  answer.nonce_offset = answer.authenticator_offset + field_header_bytes + authenticator_lengths_bytes;
+  answer.nonce_bytes = aead.nonce_bytes;
+  answer.sealed_offset = answer.nonce_offset + aead.nonce_bytes;
+  answer.plaintext_offset = answer.sealed_offset + (aead.is_tag_first ? aead_tag_bytes : 0);
+  answer.cookie_field_bytes = field_bytes;
+  const std::uint32_t fixed = answer.sealed_offset + aead_tag_bytes;
+  if (packet_bytes < fixed + field_bytes) return answer;
+  const std::uint32_t room = packet_bytes - fixed - field_bytes;
+  // Nearly all want one; the division is for those who want more.
+  answer.cookies = request.cookies_wanted == 1
+                       ? 1
+                       : std::min<std::uint32_t>(request.cookies_wanted, 1 + room / field_bytes);
+  answer.bytes = fixed + answer.cookies * field_bytes;
+  return answer;
+}
+
+// Plans the answer to `request`, whose cookie has the length of one of our AEADs; never longer than the
+// `packet_bytes` it had.
+[[nodiscard]] inline NtsAnswer plan_nts_answer(const Request& request, std::uint32_t packet_bytes) noexcept {
+  switch (aead_of_cookie(request.cookie_bytes)) {
+    case AeadRow::siv_256:
+      return plan_nts_answer_under<AeadRow::siv_256>(request, packet_bytes);
+    case AeadRow::gcm_siv_128:
+      return plan_nts_answer_under<AeadRow::gcm_siv_128>(request, packet_bytes);
+    case AeadRow::siv_384:
+      return plan_nts_answer_under<AeadRow::siv_384>(request, packet_bytes);
+    case AeadRow::siv_512:
+      return plan_nts_answer_under<AeadRow::siv_512>(request, packet_bytes);
+    case AeadRow::none:
+      break;
+  }
+  return {};
+}
 
 // Writes all of the header but the transmit stamp over the request's. Ensures reference <= receive (P41).
 void write_header(std::uint8_t* packet, std::uint8_t version, NtpTime received,
                   const ClockReading& clock) noexcept;
 
-// The same for the NTSN kiss: leap 3, stratum 0, refid NTSN, no clock (RFC 8915 section 5.7, RFC 5905 7.4).
-void write_nak_header(std::uint8_t* packet, std::uint8_t version, NtpTime received) noexcept;
+// The same for a kiss of death: leap 3, stratum 0, the code as reference id, no clock (RFC 5905 section 7.4;
+// NTSN by RFC 8915 section 5.7).
+void write_kiss_header(std::uint8_t* packet, std::uint8_t version, NtpTime received,
+                       std::uint32_t code) noexcept;
 
 // Moves the Unique Identifier field to its place behind the header. Returns the octets up to its end.
 std::uint32_t place_unique_identifier(std::uint8_t* packet, const Request& request) noexcept;

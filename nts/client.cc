@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "nts/check.h"
 #include "nts/extension.h"
 #include "nts/wire.h"
 
@@ -10,10 +11,8 @@ namespace nts {
 namespace {
 
 constexpr std::uint8_t version = 4;
-constexpr std::uint32_t nonce_bytes = 16;
+constexpr std::uint32_t client_nonce_bytes_max = 16;
 constexpr std::uint32_t cookie_fields_offset = header_bytes + field_header_bytes + unique_identifier_bytes;
-constexpr std::uint32_t authenticator_bytes =
-    field_header_bytes + authenticator_lengths_bytes + nonce_bytes + siv::tag_bytes;
 // A cookie goes back in a field of its own, and no field is shorter than RFC 7822 allows.
 constexpr std::uint32_t client_cookie_bytes_min = field_bytes_min - field_header_bytes;
 
@@ -24,11 +23,11 @@ constexpr std::uint32_t kiss_rate = 0x52415445;
 constexpr std::uint8_t stratum_max = 15;                // RFC 5905: 16 says unsynchronised
 constexpr std::uint32_t root_distance_max = 16U << 16;  // RFC 5905 MAXDISP, in 16.16 s
 
-// One expanded session key. The tier's form for ring keys is the one made for a single key.
+// One expanded session key of AES-SIV. The tier's form for ring keys is the one made for a single key.
 class ExpandedKey {
  public:
-  ExpandedKey(const siv::Kernels& tier, const Secret<siv::key_bytes>& key) noexcept {
-    tier.expand_ring_key(key.bytes().data(), &schedule_);
+  ExpandedKey(const siv::Kernels& tier, const std::uint8_t* key) noexcept {
+    tier.expand_ring_key(key, &schedule_);
   }
   ExpandedKey(const ExpandedKey&) = delete;
   ExpandedKey& operator=(const ExpandedKey&) = delete;
@@ -38,6 +37,23 @@ class ExpandedKey {
  private:
   siv::RingKeySchedule schedule_;
 };
+
+// Runs one message under a session's key: `is_open` opens it, else it is sealed.
+void run_one(const AeadKernels& kernels, AeadRow aead, const Secret<aead_key_bytes_max>& key, siv::Job& job,
+             bool is_open) noexcept {
+  const std::uint8_t* const octets = key.bytes().data();
+  check(kernels.has(aead));
+  if (const siv::Kernels* const tier = kernels.siv_of(aead)) {
+    const ExpandedKey expanded(*tier, octets);
+    const siv::RingKeySchedule* schedule = &expanded.schedule();
+    if (is_open) return tier->open_with_ring_keys(&schedule, &job, 1);
+    return tier->seal_with_ring_key(schedule, &job, 1);
+  }
+  gcm_siv::KeyTable table;
+  kernels.gcm_siv->derive_keys(&octets, &job.nonce, 1, &table);
+  (is_open ? kernels.gcm_siv->open : kernels.gcm_siv->seal)(&table, &job, 1);
+  wipe(table.bytes);
+}
 
 // The header says little on purpose: what a client does not say cannot be used to follow it.
 void write_client_header(ClientRequest& request, NtpTime origin) noexcept {
@@ -66,7 +82,7 @@ bool read_authenticator(const std::uint8_t* packet, const Field& field, AnswerFi
       authenticator_lengths_bytes + padded_to_4(fields.nonce_bytes) + padded_to_4(fields.sealed_bytes);
   // The last bound is ours: what is sealed must fit the room it is opened in, and no honest answer is longer
   // than the request.
-  return fields.nonce_bytes != 0 && fields.sealed_bytes >= siv::tag_bytes && needed <= field.body_bytes() &&
+  return fields.nonce_bytes != 0 && fields.sealed_bytes >= aead_tag_bytes && needed <= field.body_bytes() &&
          fields.sealed_bytes <= client_packet_bytes_max;
 }
 
@@ -113,12 +129,12 @@ std::uint32_t collect_cookies(std::span<const std::uint8_t> plaintext, CookieJar
 
 // Verifies the authenticator and takes the cookies.
 AnswerVerdict open_answer(std::span<const std::uint8_t> packet, const AnswerFields& fields,
-                          ClientSession& session, const siv::Kernels& tier, bool is_kiss,
+                          ClientSession& session, const AeadKernels& kernels, bool is_kiss,
                           Answer& answer) noexcept {
   std::array<std::uint8_t, client_packet_bytes_max> room;
-  const std::uint32_t plaintext_bytes = fields.sealed_bytes - siv::tag_bytes;
-  const ExpandedKey key(tier, session.s2c);
-  const siv::RingKeySchedule* schedule = &key.schedule();
+  const std::uint32_t plaintext_bytes = fields.sealed_bytes - aead_tag_bytes;
+  const Aead& aead = aead_at(session.aead);
+  if (!aead.takes_any_nonce && fields.nonce_bytes != aead.nonce_bytes) return AnswerVerdict::refused_tag;
   siv::Job job{.associated_data = packet.data(),
                .nonce = packet.data() + fields.nonce_offset,
                .plaintext = room.data(),
@@ -127,7 +143,7 @@ AnswerVerdict open_answer(std::span<const std::uint8_t> packet, const AnswerFiel
                .nonce_bytes = fields.nonce_bytes,
                .plaintext_bytes = plaintext_bytes,
                .authentic = 0};
-  tier.open_with_ring_keys(&schedule, &job, 1);
+  run_one(kernels, session.aead, session.s2c, job, true);
   if (job.authentic != 1) return AnswerVerdict::refused_tag;
   answer.authenticated = true;
   const auto plaintext = std::span<const std::uint8_t>(room).first(plaintext_bytes);
@@ -218,7 +234,7 @@ ClientRequest make_plain_request(RandomSource& random) noexcept {
   return request;
 }
 
-ClientRequest make_nts_request(ClientSession& session, const siv::Kernels& tier,
+ClientRequest make_nts_request(ClientSession& session, const AeadKernels& kernels,
                                RandomSource& random) noexcept {
   ClientRequest request;
   std::uint8_t* const packet = request.packet.data();
@@ -227,11 +243,14 @@ ClientRequest make_nts_request(ClientSession& session, const siv::Kernels& tier,
           .subspan<cookie_fields_offset + field_header_bytes, client_cookie_bytes_max>());
   if (cookie_bytes == 0) return request;
   request.authenticated = true;
+  const Aead& aead = aead_at(session.aead);
+  const std::uint32_t authenticator_bytes =
+      field_header_bytes + authenticator_lengths_bytes + aead.nonce_bytes + aead_tag_bytes;
 
   struct {
     std::array<std::uint8_t, sizeof(NtpTime)> origin;
     std::array<std::uint8_t, unique_identifier_bytes> unique_identifier;
-    std::array<std::uint8_t, nonce_bytes> nonce;
+    std::array<std::uint8_t, client_nonce_bytes_max> nonce;
   } fresh;
   random.fill({reinterpret_cast<std::uint8_t*>(&fresh), sizeof fresh});
 
@@ -255,26 +274,26 @@ ClientRequest make_nts_request(ClientSession& session, const siv::Kernels& tier,
 
   write_field_header(packet + at, FieldType::authenticator, authenticator_bytes);
   std::uint8_t* const lengths = packet + at + field_header_bytes;
-  store_u16(lengths, nonce_bytes);
-  store_u16(lengths + 2, siv::tag_bytes);
+  store_u16(lengths, static_cast<std::uint16_t>(aead.nonce_bytes));
+  store_u16(lengths + 2, aead_tag_bytes);
   std::uint8_t* const nonce = lengths + authenticator_lengths_bytes;
-  std::memcpy(nonce, fresh.nonce.data(), nonce_bytes);
-  std::uint8_t* const sealed = nonce + nonce_bytes;
+  std::memcpy(nonce, fresh.nonce.data(), aead.nonce_bytes);
+  std::uint8_t* const sealed = nonce + aead.nonce_bytes;
   siv::Job job{.associated_data = packet,
                .nonce = nonce,
-               .plaintext = sealed + siv::tag_bytes,
+               .plaintext = sealed,  // of no octets
                .sealed = sealed,
                .associated_data_bytes = at,
-               .nonce_bytes = nonce_bytes,
+               .nonce_bytes = aead.nonce_bytes,
                .plaintext_bytes = 0,
                .authentic = 0};
-  tier.seal_with_ring_key(&ExpandedKey(tier, session.c2s).schedule(), &job, 1);
+  run_one(kernels, session.aead, session.c2s, job, false);
   request.bytes = static_cast<std::uint16_t>(at + authenticator_bytes);
   return request;
 }
 
 Answer read_answer(std::span<const std::uint8_t> packet, const ClientRequest& request, ClientSession* session,
-                   const siv::Kernels* tier) noexcept {
+                   const AeadKernels* kernels) noexcept {
   Answer answer;
   const auto refused = [&answer](AnswerVerdict verdict) {
     answer.verdict = verdict;
@@ -301,7 +320,7 @@ Answer read_answer(std::span<const std::uint8_t> packet, const ClientRequest& re
     // RFC 8915 section 5.7: a kiss needs no more than our identifier.
     return is_kiss ? answer : refused(AnswerVerdict::refused_unauthenticated);
   }
-  const AnswerVerdict opened = open_answer(packet, fields, *session, *tier, is_kiss, answer);
+  const AnswerVerdict opened = open_answer(packet, fields, *session, *kernels, is_kiss, answer);
   return opened == AnswerVerdict::good ? answer : refused(opened);
 }
 

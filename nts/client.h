@@ -13,10 +13,10 @@
 #include <span>
 #include <string_view>
 
+#include "nts/aead.h"
 #include "nts/ntp_time.h"
 #include "nts/random.h"
 #include "nts/secret.h"
-#include "nts/siv/siv.h"
 
 namespace nts {
 
@@ -51,10 +51,11 @@ class CookieJar {
   std::uint32_t count_ = 0;
 };
 
-// What NTS-KE agreed on: the two keys of AEAD_AES_SIV_CMAC_256 and the cookies in hand.
+// What NTS-KE agreed on: the AEAD, the two keys (as many octets as it takes of each) and the cookies in hand.
 struct ClientSession {
-  Secret<siv::key_bytes> c2s;
-  Secret<siv::key_bytes> s2c;
+  AeadRow aead = AeadRow::siv_256;
+  Secret<aead_key_bytes_max> c2s;
+  Secret<aead_key_bytes_max> s2c;
   CookieJar cookies;
 };
 
@@ -76,7 +77,7 @@ struct ClientRequest {
 [[nodiscard]] ClientRequest make_plain_request(RandomSource& random) noexcept;
 
 // Takes one cookie out of the jar and asks for as many as the jar then lacks, as far as they fit the packet.
-[[nodiscard]] ClientRequest make_nts_request(ClientSession& session, const siv::Kernels& tier,
+[[nodiscard]] ClientRequest make_nts_request(ClientSession& session, const AeadKernels& kernels,
                                              RandomSource& random) noexcept;
 
 // What an incoming packet is to the client. Only `good` may be measured with.
@@ -137,11 +138,12 @@ struct Answer {
 };
 
 // Judges `packet` as the answer to `request` and puts the cookies it brings into the jar, as far as there is
-// room. `session` and `tier` may be null for a plain request, and what stands behind the header of its answer
-// is ignored. Changes nothing in `session` unless the tag verified and every encrypted field is well formed.
-// The same octets are good as often as they are shown: the caller forgets the request with its first answer.
+// room. `session` and `kernels` may be null for a plain request, and what stands behind the header of its
+// answer is ignored. Changes nothing in `session` unless the tag verified and every encrypted field is well
+// formed. The same octets are good as often as they are shown: the caller forgets the request with its first
+// answer.
 [[nodiscard]] Answer read_answer(std::span<const std::uint8_t> packet, const ClientRequest& request,
-                                 ClientSession* session, const siv::Kernels* tier) noexcept;
+                                 ClientSession* session, const AeadKernels* kernels) noexcept;
 
 // RFC 5905 section 8: offset = ((T2 - T1) + (T3 - T4)) / 2, delay = (T4 - T1) - (T3 - T2).
 struct Measurement {

@@ -2,12 +2,14 @@
 
 #include <algorithm>
 
+#include "nts/aead.h"
 #include "nts/wire.h"
 
 namespace nts::ke {
 namespace {
 
 constexpr std::uint16_t default_ntp_port = 123;
+constexpr std::uint16_t gcm_siv_128 = aead_at(AeadRow::gcm_siv_128).number;
 constexpr std::size_t server_name_bytes_max = 255;
 
 Decision failed(ErrorCode code) {
@@ -33,6 +35,7 @@ struct Seen {
   const Record* aead = nullptr;
   const Record* server = nullptr;
   const Record* port = nullptr;
+  bool has_compliant_export = false;  // record 1024
   bool is_bad = false;                // error 1
   bool has_unknown_critical = false;  // error 0
 };
@@ -67,7 +70,9 @@ Seen sort_records(const std::vector<Record>& records) {
         seen.is_bad = true;  // no client sends these (P05)
         break;
       case RecordType::compliant_gcm_siv_export:
-        break;  // means something with AEAD 30 only, which is not offered
+        seen.has_compliant_export = true;
+        if (!record.body.empty()) seen.is_bad = true;
+        break;
       default:
         if (record.is_critical) seen.has_unknown_critical = true;
     }
@@ -124,6 +129,11 @@ Decision read_request(const Message& message, const Policy& policy) {
   for (const std::uint16_t aead : policy.aeads) {
     if (!decision.aead && contains(aeads, aead)) decision.aead = aead;
   }
+  if (decision.aead) {
+    decision.echoes_compliant_export = *decision.aead == gcm_siv_128 && seen.has_compliant_export;
+    decision.exporter_aead =
+        exporter_aead_of(*decision.aead, decision.echoes_compliant_export || policy.is_gcm_siv_export_strict);
+  }
   choose_server(seen, policy, decision);
   return decision;
 }
@@ -139,6 +149,9 @@ std::vector<std::uint8_t> write_reply(const Decision& decision,
                   decision.aead ? Numbers{*decision.aead} : Numbers{});
   }
   if (decision.wants_cookies()) {
+    if (decision.echoes_compliant_export) {
+      append_record(reply, RecordType::compliant_gcm_siv_export, false, std::span<const std::uint8_t>{});
+    }
     if (decision.ntp_port != default_ntp_port) {
       append_record(reply, RecordType::ntp_port, true, Numbers{decision.ntp_port});
     }
@@ -161,6 +174,10 @@ std::vector<std::uint8_t> write_error(ErrorCode code) {
   return reply;
 }
 
+std::uint16_t exporter_aead_of(std::uint16_t aead, bool is_compliant) noexcept {
+  return aead == gcm_siv_128 && !is_compliant ? aead_at(AeadRow::siv_256).number : aead;
+}
+
 std::vector<std::uint8_t> exporter_context(std::uint16_t aead, Direction direction) {
   std::vector<std::uint8_t> context(5);
   store_u16(context.data(), protocol_ntpv4);
@@ -170,24 +187,17 @@ std::vector<std::uint8_t> exporter_context(std::uint16_t aead, Direction directi
 }
 
 std::uint32_t key_bytes_of(std::uint16_t aead) noexcept {
-  switch (aead) {
-    case 15:
-      return 32;
-    case 16:
-      return 48;
-    case 17:
-      return 64;
-    case 30:
-      return 16;
-    default:
-      return 0;
-  }
+  const Aead* const known = find_aead(aead);
+  return known == nullptr ? 0 : known->key_bytes;
 }
 
 std::vector<std::uint8_t> write_client_request(std::span<const std::uint16_t> aeads) {
   std::vector<std::uint8_t> request;
   append_record(request, RecordType::next_protocol, true, std::vector<std::uint16_t>{protocol_ntpv4});
   append_record(request, RecordType::aead_algorithm, true, aeads);
+  if (std::find(aeads.begin(), aeads.end(), gcm_siv_128) != aeads.end()) {
+    append_record(request, RecordType::compliant_gcm_siv_export, false, std::span<const std::uint8_t>{});
+  }
   append_record(request, RecordType::end_of_message, true, std::span<const std::uint8_t>{});
   return request;
 }
@@ -227,6 +237,9 @@ Reply read_reply(const Message& message, std::span<const std::uint16_t> offered_
         }
         reply.aead = numbers[0];
         has_aead = true;
+        break;
+      case RecordType::compliant_gcm_siv_export:
+        reply.has_compliant_export = true;
         break;
       case RecordType::new_cookie:
         if (record.body.empty()) return fault("a cookie is empty");

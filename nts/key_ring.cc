@@ -42,18 +42,21 @@ ExpandedKeyRing::~ExpandedKeyRing() {
 
 void ExpandedKeyRing::load(const KeyRing& ring) noexcept {
   check(is_valid(ring));
+  bool has_expanded = false;
   for (std::uint32_t i = 0; i < ring_keys_max; ++i) {
     Slot& slot = (*slots_)[i];
     const RingKey& key = ring.slots[i];
     if (!is_same(slot.key, key)) {
       if (opens(key)) {
         tier_.expand_ring_key(key.key.data(), &slot.schedule);
+        has_expanded = true;
       } else {
         wipe(slot.schedule.bytes);
       }
     }
     slot.key = key;
   }
+  if (has_expanded) wipe_stack_below();
   generation_ = ring.generation;
   current_id_ = ring.current_id;
 }

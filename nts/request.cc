@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "nts/aead.h"
 #include "nts/extension.h"
 #include "nts/wire.h"
 
@@ -15,12 +16,15 @@ Verdict verdict_of_tail(std::uint32_t bytes) noexcept {
 }
 
 // RFC 8915 section 5.6: nonce length, ciphertext length, nonce, ciphertext, each padded to 4, then padding
-// enough that a server may answer with a nonce of 16 octets.
+// enough that a server may answer with a nonce of 16 octets, or the longest that the AEAD takes. Which AEAD
+// it is the cookie's length says: the cookie stands in front (section 5.7).
 bool read_authenticator(const std::uint8_t* packet, const Field& field, Request& request) noexcept {
   const std::uint32_t nonce_bytes = load_u16(packet + field.body_offset());
   const std::uint32_t sealed_bytes = load_u16(packet + field.body_offset() + 2);
   if (nonce_bytes == 0 || sealed_bytes < 16) return false;  // no nonce, or no room for a tag
-  const std::uint32_t nonce_room = std::max(padded_to_4(nonce_bytes), nonce_bytes_required);
+  const AeadRow aead = aead_of_cookie(request.cookie_bytes);
+  const std::uint32_t nonce_needed = aead_at(aead == AeadRow::none ? AeadRow::siv_256 : aead).nonce_needed;
+  const std::uint32_t nonce_room = std::max(padded_to_4(nonce_bytes), nonce_needed);
   const std::uint32_t needed = authenticator_lengths_bytes + nonce_room + padded_to_4(sealed_bytes);
   if (needed > field.body_bytes()) return false;
   request.authenticator_offset = static_cast<std::uint16_t>(field.offset);
@@ -96,10 +100,71 @@ Verdict read_fields(const std::uint8_t* packet, std::uint32_t end, Request& requ
   return judge(met, false, request);
 }
 
+// What nearly all NTS clients send: header, a Unique Identifier of 32 octets, a cookie of ours, and an
+// authenticator with a nonce as long as our answer's and nothing encrypted; one such shape for each AEAD.
+// Told by its length and four words; what read_fields would find is then known.
+constexpr std::uint8_t common_first_octet_mask = 0x3f;  // version and mode; any leap indicator
+constexpr std::uint8_t common_first_octet = 4 << 3 | mode_client;
+struct CommonWord {
+  std::uint32_t offset, value;  // a field's type and length, or the two lengths in an authenticator
+};
+struct CommonShape {
+  std::uint32_t bytes;
+  CommonWord words[4];
+  Request request;
+};
+
+constexpr CommonShape common_shape_of(const Aead& aead) {
+  constexpr std::uint32_t identifier = header_bytes;
+  constexpr std::uint32_t identifier_bytes = field_header_bytes + unique_identifier_body_min;
+  constexpr std::uint32_t cookie = identifier + identifier_bytes;
+  const std::uint32_t authenticator = cookie + aead.cookie_field_bytes();
+  const std::uint32_t lengths = authenticator + field_header_bytes;
+  const std::uint32_t nonce = lengths + authenticator_lengths_bytes;
+  const std::uint32_t sealed = nonce + aead.nonce_bytes;
+  const std::uint32_t end = sealed + aead_tag_bytes;
+  const auto field = [](FieldType type, std::uint32_t bytes) {
+    return static_cast<std::uint32_t>(type) << 16 | bytes;
+  };
+  const auto place = [](std::uint32_t offset) { return static_cast<std::uint16_t>(offset); };
+  return {.bytes = end,
+          .words = {{identifier, field(FieldType::unique_identifier, identifier_bytes)},
+                    {cookie, field(FieldType::cookie, aead.cookie_field_bytes())},
+                    {authenticator, field(FieldType::authenticator, end - authenticator)},
+                    {lengths, aead.nonce_bytes << 16 | aead_tag_bytes}},
+          .request = {.verdict = Verdict::answer_nts,
+                      .version = 4,
+                      .cookies_wanted = 1,
+                      .unique_identifier_offset = identifier,
+                      .unique_identifier_bytes = identifier_bytes,
+                      .cookie_offset = cookie + field_header_bytes,
+                      .cookie_bytes = place(aead.cookie_bytes()),
+                      .authenticator_offset = place(authenticator),
+                      .nonce_offset = place(nonce),
+                      .nonce_bytes = place(aead.nonce_bytes),
+                      .sealed_offset = place(sealed),
+                      .sealed_bytes = aead_tag_bytes}};
+}
+
+template <AeadRow row>
+[[gnu::always_inline]] inline bool is_common(std::span<const std::uint8_t> packet,
+                                             Request& request) noexcept {
+  static constexpr CommonShape shape = common_shape_of(aead_at(row));
+  if (packet.size() != shape.bytes) return false;
+  std::uint32_t differs = (packet[0] ^ common_first_octet) & common_first_octet_mask;
+  for (const CommonWord& word : shape.words) differs |= load_u32(packet.data() + word.offset) ^ word.value;
+  if (differs != 0) return false;
+  request = shape.request;
+  return true;
+}
+
 }  // namespace
 
 Request read_request(std::span<const std::uint8_t> packet) noexcept {
-  Request request;
+  Request request;  // the one object that every path returns, so that it is written where the caller wants it
+  if (is_common<AeadRow::siv_256>(packet, request) || is_common<AeadRow::gcm_siv_128>(packet, request)) {
+    return request;
+  }
   if (packet.size() < header_bytes || packet.size() > 0xffff) return request;  // drop_short
   const std::uint8_t first = packet[header::leap_version_mode];
   request.version = static_cast<std::uint8_t>(first >> 3 & 7);

@@ -15,6 +15,15 @@ inline void wipe(std::span<std::uint8_t> bytes) noexcept {
   __asm__ __volatile__("" : : "r"(bytes.data()) : "memory");
 }
 
+inline constexpr std::size_t spilled_bytes_max = std::size_t{48} * 1024;  // of the deepest tier, twice over
+
+// Overwrites what finished calls have left on the stack below the caller's frame: what a compiler spilled
+// there has no owner who could wipe it. For when a key goes for good, not for every burst.
+[[gnu::noinline]] inline void wipe_stack_below() noexcept {
+  std::array<std::uint8_t, spilled_bytes_max> left;  // on purpose as it is found
+  wipe(left);
+}
+
 // True when both hold the same octets. Takes the same time wherever they differ.
 [[nodiscard]] inline bool equal_in_constant_time(std::span<const std::uint8_t> left,
                                                  std::span<const std::uint8_t> right) noexcept {

@@ -9,11 +9,11 @@
 
 #include <memory>
 
+#include "nts/aead.h"
 #include "nts/answer.h"
 #include "nts/batch.h"
 #include "nts/key_ring.h"
 #include "nts/random.h"
-#include "nts/siv/siv.h"
 
 namespace nts {
 
@@ -27,8 +27,8 @@ struct Policy {
 // any client between bursts.
 class Server {
  public:
-  // `tier` and `random` outlive the server.
-  Server(const siv::Kernels& tier, RandomSource& random);
+  // The kernels and `random` outlive the server.
+  Server(const AeadKernels& kernels, RandomSource& random);
   ~Server();
   Server(const Server&) = delete;
   Server& operator=(const Server&) = delete;
@@ -40,13 +40,19 @@ class Server {
   // when the answer leaves. Sets answer_bytes[i].
   void prepare_answers(Batch& batch, const ExpandedKeyRing& keys, const ClockReading& clock) noexcept;
 
-  // Writes the transmit stamp and seals. Ensures: for every answered row, receive < transmit, and
-  // answer_bytes[i] <= packet_bytes[i]; for every other row answer_bytes[i] == 0.
-  void seal_answers(Batch& batch, NtpTime transmit) noexcept;
+  // Writes the headers of the rows of batch.smeared again, from `clock`: smeared time's.
+  static void smear_headers(Batch& batch, const ClockReading& clock) noexcept;
+
+  // Writes the transmit stamp, `smeared_transmit` on the rows of batch.smeared, and seals. Ensures: for every
+  // answered row, receive < transmit, and answer_bytes[i] <= packet_bytes[i]; for every other row
+  // answer_bytes[i] == 0.
+  void seal_answers(Batch& batch, NtpTime transmit, NtpTime smeared_transmit = {}) noexcept;
 
  private:
   struct Scratch;
-  const siv::Kernels& tier_;
+  void verify(Batch& batch, std::uint32_t opened) noexcept;
+
+  const AeadKernels kernels_;
   RandomSource& random_;
   std::unique_ptr<Scratch> scratch_;
 };

@@ -19,6 +19,8 @@ enum class Verdict : std::uint8_t {
   nak_key_retired,    // NTSN: the cookie names a key that is retired
   nak_cookie,         // NTSN: wrong cookie length, or the cookie does not open under its key
   nak_authenticator,  // NTSN: the request's tag is wrong
+  kiss_rate,          // RATE: the source asks for more than its share
+  kiss_deny,          // DENY: the access rules refuse the source, or want NTS of it
   // Dropped.
   drop_short,              // fewer than 48 octets
   drop_version,            // not 3 or 4
@@ -34,6 +36,7 @@ enum class Verdict : std::uint8_t {
   drop_encrypted,          // authentic, but the encrypted fields are malformed
   drop_no_keys,            // NTS request while no key ring is loaded, or NTS is switched off
   drop_plain_refused,      // plain request while only NTS is served
+  drop_kiss_limited,       // would be a kiss of death, but the core has sent its share of them
   drop_no_room,            // an answer would be longer than the request
   count
 };
@@ -46,6 +49,8 @@ inline constexpr std::array<std::string_view, verdict_count> verdict_names = {"a
                                                                               "nak_key_retired",
                                                                               "nak_cookie",
                                                                               "nak_authenticator",
+                                                                              "kiss_rate",
+                                                                              "kiss_deny",
                                                                               "drop_short",
                                                                               "drop_version",
                                                                               "drop_mode",
@@ -60,11 +65,15 @@ inline constexpr std::array<std::string_view, verdict_count> verdict_names = {"a
                                                                               "drop_encrypted",
                                                                               "drop_no_keys",
                                                                               "drop_plain_refused",
+                                                                              "drop_kiss_limited",
                                                                               "drop_no_room"};
 
 // True for the verdicts that put a packet on the wire.
-[[nodiscard]] constexpr bool is_answered(Verdict verdict) noexcept {
-  return verdict <= Verdict::nak_authenticator;
+[[nodiscard]] constexpr bool is_answered(Verdict verdict) noexcept { return verdict <= Verdict::kiss_deny; }
+
+// True for the answers that say no: a kiss of death each (RFC 5905 section 7.4, RFC 8915 section 5.7).
+[[nodiscard]] constexpr bool is_kiss(Verdict verdict) noexcept {
+  return verdict >= Verdict::nak_key_unknown && verdict <= Verdict::kiss_deny;
 }
 
 }  // namespace nts

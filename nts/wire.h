@@ -57,6 +57,8 @@ inline constexpr std::uint8_t leap_unsynchronised = 3;
 inline constexpr std::uint8_t poll_min = 4;             // RFC 5905 MINPOLL: 16 s
 inline constexpr std::uint8_t poll_max = 17;            // RFC 5905 MAXPOLL: 36 h
 inline constexpr std::uint32_t kiss_ntsn = 0x4e54534e;  // "NTSN", RFC 8915 section 5.7
+inline constexpr std::uint32_t kiss_code_rate = 0x52415445;  // "RATE", RFC 5905 section 7.4
+inline constexpr std::uint32_t kiss_code_deny = 0x44454e59;  // "DENY", the same
 
 // Extension fields, RFC 7822 and RFC 8915 section 7.5.
 enum class FieldType : std::uint16_t {
@@ -70,8 +72,7 @@ inline constexpr std::uint32_t field_bytes_min = 16;       // RFC 7822 section 3
 inline constexpr std::uint32_t last_field_bytes_min = 28;  // the same, when no MAC follows
 inline constexpr std::uint32_t unique_identifier_body_min = 32;
 inline constexpr std::uint32_t authenticator_lengths_bytes = 4;  // nonce length, ciphertext length
-inline constexpr std::uint32_t nonce_bytes_required = 16;  // RFC 8915 section 5.6: min(16, N_MAX) for AES-SIV
-inline constexpr std::uint32_t answer_nonce_bytes = 16;    // NTPsec takes nothing else
+inline constexpr std::uint32_t answer_nonce_bytes = 16;          // of AES-SIV: NTPsec takes nothing else
 
 [[nodiscard]] constexpr std::uint32_t padded_to_4(std::uint32_t bytes) noexcept { return (bytes + 3) & ~3U; }
 

@@ -25,9 +25,10 @@ IMPURE = re.compile(
     r"^((sys|linux|asm|net|netinet|arpa)/.*|(fcntl|unistd|poll|netdb|signal|dirent|pthread|stdio|time)\.h"
     r"|cstdio|ctime|csignal|fstream|iostream|filesystem|chrono|random|thread|mutex)$")
 PURE = {"nts", "hwclock"}
-# hwclock's edge to the kernel's clock; the ones that will read a PHC or a PPS device by ioctl join it here.
-EDGES = {"hwclock/system_clock.cc", "hwclock/system_clock.h"}
-ROOMS = sorted(MAY_INCLUDE, key=len, reverse=True) + ["bench", "tests"]
+# hwclock's edges: the kernel's clock, and the inputs that are devices, sockets and shared memory.
+EDGES = {"hwclock/system_clock.cc", "hwclock/system_clock.h", "hwclock/chrony_sock.cc", "hwclock/kernel_pps.cc",
+         "hwclock/ntp_shm.cc", "hwclock/phc.cc", "hwclock/serial_line.cc"}
+ROOMS = sorted(MAY_INCLUDE, key=len, reverse=True) + ["bench", "tests", "configs"]
 
 
 def room_of(path):

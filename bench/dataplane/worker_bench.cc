@@ -22,6 +22,7 @@ void serve(benchmark::State& state, bench::Load load) {
 
 BENCHMARK_CAPTURE(serve, plain, bench::Load::plain)->Arg(1)->Arg(8)->Arg(32);
 BENCHMARK_CAPTURE(serve, nts, bench::Load::nts)->Arg(1)->Arg(8)->Arg(32);
+BENCHMARK_CAPTURE(serve, aead30, bench::Load::nts_aead30)->Arg(1)->Arg(8)->Arg(32);
 
 }  // namespace
 

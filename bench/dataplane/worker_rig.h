@@ -1,4 +1,4 @@
-// A worker between two rings, fed with requests that are all answered: frame to frame, no kernel, no NIC.
+// A worker between two rings, frame to frame: no kernel, no NIC.
 //
 // What is measured is one serve_once(): receive, unwrap, the packet core, wrap with software checksums,
 // transmit, and the housekeeping when it falls due. Requests are laid out in 1024 buffers before the clock
@@ -31,7 +31,7 @@ class WorkerRig {
   WorkerRig& operator=(const WorkerRig&) = delete;
 
   // Serves all buffers once in bursts of `burst`, and appends the TSC cycles per request of each burst.
-  // The cost of reading the TSC is taken off. Throws when a request was not answered as it must be.
+  // The cost of reading the TSC is taken off. Throws when a request was not treated as it must be.
   void serve(Load load, std::uint32_t burst, std::vector<double>& cycles_per_request);
 
  private:
@@ -49,7 +49,7 @@ class WorkerRig {
   dataplane::BufferPool buffers_;
   std::unique_ptr<Rings> rings_;
   std::unique_ptr<dataplane::Worker> worker_;
-  std::array<std::vector<std::vector<std::uint8_t>>, 2> requests_;  // frames by load
+  std::array<std::vector<std::vector<std::uint8_t>>, loads> requests_;  // frames by load
   std::vector<rte_mbuf*> mbufs_;
   Stopwatch watch_;
 };

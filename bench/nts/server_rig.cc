@@ -11,10 +11,12 @@ constexpr nts::NtpTime departure{0xee000000'00010000};
 
 }  // namespace
 
-ServerRig::ServerRig(const nts::siv::Kernels& tier) : keys_(tier), server_(tier, random_) {
+ServerRig::ServerRig(const nts::siv::Kernels& tier)
+    : keys_(tier), random_(tier), server_({tier, nts::gcm_siv::choose_tier()}, random_) {
   for (std::size_t client = 0; client < clients; ++client) {
-    requests_[0].push_back(request_of(Load::plain, client));
-    requests_[1].push_back(request_of(Load::nts, client));
+    for (const Load load : {Load::plain, Load::nts, Load::nts_aead30}) {
+      requests_[static_cast<std::size_t>(load)].push_back(request_of(load, client));
+    }
   }
   keys_.load(tests::make_ring({{tests::usual_key_id, nts::KeyState::current}}));
   clock_.leap = 0;
@@ -23,7 +25,7 @@ ServerRig::ServerRig(const nts::siv::Kernels& tier) : keys_(tier), server_(tier,
 }
 
 void ServerRig::lay_out(Load load) {
-  const auto& requests = requests_[load == Load::plain ? 0 : 1];
+  const auto& requests = requests_[static_cast<std::size_t>(load)];
   for (std::size_t i = 0; i < buffers; ++i) {
     const tests::Octets& request = requests[i % requests.size()];
     std::memcpy(octets_.data() + i * stride_bytes, request.data(), request.size());
@@ -32,7 +34,7 @@ void ServerRig::lay_out(Load load) {
 
 void ServerRig::serve(Load load, std::uint32_t burst, std::vector<double>& cycles_per_request) {
   const nts::Verdict expected = load == Load::plain ? nts::Verdict::answer_plain : nts::Verdict::answer_nts;
-  const auto request_bytes = static_cast<std::uint16_t>(requests_[load == Load::plain ? 0 : 1][0].size());
+  const auto request_bytes = static_cast<std::uint16_t>(requests_[static_cast<std::size_t>(load)][0].size());
   lay_out(load);
   nts::Batch& batch = *batch_;
   for (std::size_t done = 0; done < buffers; done += burst) {

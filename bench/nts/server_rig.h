@@ -31,7 +31,7 @@ class ServerRig {
   static constexpr std::size_t buffers = 1024;
   static constexpr std::size_t stride_bytes = 37 * 64;  // dataplane/port/port.cc says why
 
-  std::array<std::vector<tests::Octets>, 2> requests_;  // by load
+  std::array<std::vector<tests::Octets>, loads> requests_;  // by load
   std::vector<std::uint8_t> octets_ = std::vector<std::uint8_t>(buffers * stride_bytes);
   nts::ExpandedKeyRing keys_;
   dataplane::RandomPool random_;

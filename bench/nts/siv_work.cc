@@ -48,7 +48,7 @@ SivWork::SivWork(const nts::siv::Kernels& tier, std::uint32_t requests)
 
 void SivWork::run() noexcept {
   tier_.open_with_ring_keys(ring_keys_.data(), open_cookies_.data(), requests_);
-  tier_.expand_keys(c2s_.data(), requests_, &table_);
+  tier_.expand_keys_to_verify(c2s_.data(), requests_, &table_);
   tier_.open(&table_, verify_.data(), requests_);
   tier_.seal_with_ring_key(&ring_key_, seal_cookies_.data(), requests_);
   tier_.expand_keys(s2c_.data(), requests_, &table_);

@@ -30,7 +30,7 @@ def kernel_clock():
     return value.freq, value.status, value.tick, value.constant
 
 
-def _environment():
+def environment():
     tree = peers.tree("ntpsec")
     return {**os.environ, "PYTHONPATH": str(tree / "usr/lib/python3/dist-packages"),
             "LD_LIBRARY_PATH": f"{tree}/usr/lib/x86_64-linux-gnu:{tree}/usr/lib/x86_64-linux-gnu/ntp",
@@ -52,11 +52,11 @@ class Ntpd:
         self.process = processes.start(network.inside(
             namespace, "setpriv", "--bounding-set", "-sys_time", "--inh-caps", "-sys_time", "--",
             peers.program("ntpsec", "usr/sbin/ntpd"), "-n", "-N", "-c", file, "-p", self.directory / "ntpd.pid"),
-            record, log=self.directory / "ntpd.txt", env=_environment())
+            record, log=self.directory / "ntpd.txt", env=environment())
 
     def ntpq(self, *words):
         done = run(*network.inside(self.namespace, "/usr/bin/python3", peers.program("ntpsec", "usr/bin/ntpq"),
-                                   *words, "127.0.0.1"), check=False, timeout_s=15, env=_environment())
+                                   *words, "127.0.0.1"), check=False, timeout_s=15, env=environment())
         return done.stdout + done.stderr
 
     def peers(self):
@@ -91,4 +91,4 @@ class Ntpd:
 def dig(namespace, *words):
     """One ntpdig, NTPsec's SNTP program; returns the finished process."""
     return run(*network.inside(namespace, "/usr/bin/python3", peers.program("ntpsec", "usr/bin/ntpdig"), *words),
-               check=False, timeout_s=30, env=_environment())
+               check=False, timeout_s=30, env=environment())

@@ -12,7 +12,7 @@ import threading
 import tomllib
 from pathlib import Path
 
-from lab import chrony, network, table
+from lab import chrony, gnss, network, table
 from lab.commands import LabError
 from lab.lab import ROOT, Lab, clean_leftovers
 
@@ -44,6 +44,7 @@ def read_options(arguments):
     parser.add_argument("--ntp-port", type=port_number)
     parser.add_argument("--ke-port", type=port_number)
     parser.add_argument("--device", type=device)
+    parser.add_argument("--gps", action="store_true")
     parser.add_argument("--config", type=Path)
     parser.add_argument("--check-options", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
@@ -62,7 +63,7 @@ def read_overlay(file, parser):
         parser.error(f"{file}: {wrong}; mend it or leave --config away")
 
 
-def write_overlay(options, file):
+def write_overlay(lab, options, file):
     """The options as a configuration file, merged last."""
     lines = []
     if options.ntp_port:
@@ -76,7 +77,10 @@ def write_overlay(options, file):
         lines += ["[dataplane]", f'devices = ["{quoted}"]']
     if options.ke_port:
         lines += ["[nts_ke]", f"port = {options.ke_port}"]
-    file.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    text = "\n".join(lines) + "\n"
+    if options.gps:
+        text += gnss.overlay(lab)
+    file.write_text(text, encoding="utf-8")
 
 
 def effective(files):
@@ -92,7 +96,9 @@ def effective(files):
 def start(lab, options):
     """Starts Noonmark in the lab; returns (NTP port, KE port)."""
     written = lab.state / "options.toml"
-    write_overlay(options, written)
+    write_overlay(lab, options, written)
+    if options.gps:
+        gnss.start_receiver(lab)
     files = [BASE] + ([options.config] if options.config else []) + [written]
     lab.start(files[0], files[1:])
     OUT.mkdir(parents=True, exist_ok=True)
@@ -120,8 +126,12 @@ def exchange(lab, ports):
 
 def once(lab, options):
     ports = start(lab, options)
-    print("Noonmark is up. chronyd takes time over IPv4 and IPv6 (about 7 seconds) ...", flush=True)
-    table.show(lab, ports, exchange(lab, ports))
+    watch = gnss.lock(lab) if options.gps else None
+    print("\nNoonmark is up. chronyd takes time over IPv4 and IPv6 (about 7 seconds) ...", flush=True)
+    seen = exchange(lab, ports)
+    if watch:
+        gnss.unplug_for_a_while(lab, watch)
+    table.show(lab, ports, seen)
 
 
 def serve(lab, options):
@@ -131,10 +141,17 @@ def serve(lab, options):
     print(table.how_to_point_a_client(lab, ports, OUT / "ca.pem"), flush=True)
     ready = OUT / "ready"
     ready.write_text(f"{os.getpid()}\n", encoding="utf-8")
+
+    def is_over():
+        if lab.launcher.poll() is not None:
+            raise LabError(f"noonmark ended by itself with {lab.launcher.returncode}")
+        return stopped.is_set()
+
     try:
-        while not stopped.wait(0.2):
-            if lab.launcher.poll() is not None:
-                raise LabError(f"noonmark ended by itself with {lab.launcher.returncode}")
+        if options.gps:
+            gnss.serve(lab, gnss.Watch(lab), is_over)
+        while not is_over():
+            stopped.wait(0.2)
     finally:
         ready.unlink(missing_ok=True)
     print("\nStopping, and cleaning up.", flush=True)

@@ -1,12 +1,16 @@
 """What quickstart tells a person: the exchange as a table, and how to point a client of one's own here."""
 
 import json
+import textwrap
 
 from lab import network
 from lab.commands import LabError
 
 AEADS = {15: "AES-SIV-CMAC-256", 16: "AES-SIV-CMAC-384", 17: "AES-SIV-CMAC-512", 30: "AES-128-GCM-SIV"}
 LABEL_COLUMNS, COLUMN_COLUMNS = 24, 24
+# Behind the counters that a first run always shows; the others are refusals, and their names say which.
+MEANINGS = {"pass_other": "ARP, NTS-KE and the like: left to the kernel", "answer_nts": "NTP with NTS, answered",
+            "answer_plain": "NTP without NTS, answered"}
 
 
 def query(lab, family, name, ke_port):
@@ -70,8 +74,19 @@ def time_source(clock):
     if clock["state"] == "local":
         return (f"the kernel's clock of this machine, declared good at stratum {clock['stratum']} for this lab\n"
                 "  (source \"local\"): it is synchronised to nothing, and nobody should trust it.")
+    if clock["source"].startswith("PPS"):
+        bound_us = clock["root_dispersion_us"] + clock["root_delay_us"] / 2
+        return (f"a simulated receiver ({clock['source']}): {clock['state']}, stratum {clock['stratum']}, good to "
+                f"{bound_us:.0f} us of this\n  machine's own clock, which is the receiver's truth and synchronised to "
+                "nothing.")
     state = "synchronised" if clock["synchronised"] else "NOT synchronised"
     return f"{clock['source']}: {state}, stratum {clock['stratum']}, good to {clock['root_dispersion_us']} us."
+
+
+def _refusal(name):
+    if name.startswith("nak_"):
+        return "refused, and told so (NTS NAK)"
+    return "refused, and told so (a kiss of death)" if name.startswith("kiss_") else "refused"
 
 
 def _counter_rows(counters):
@@ -79,7 +94,7 @@ def _counter_rows(counters):
     verdicts = {**dataplane["frame"], **dataplane["nts"]}
     rows = [_row("packets received", dataplane["received_packets"]),
             _row("each with one verdict", dataplane["verdicts"])]
-    rows += [_row(f"  {name}", count) for name, count in verdicts.items() if count]
+    rows += [_row(f"  {name}", count, MEANINGS.get(name, _refusal(name))) for name, count in verdicts.items() if count]
     rows += [_row("cookies in answers", dataplane["cookies_issued"]),
              _row("NTS-KE exchanges", f"{ke['served']} served, {ke['accepted'] - ke['served']} not")]
     return rows
@@ -97,14 +112,21 @@ def show(lab, ports, seen):
     lines += ["chronyd of Debian, run once with NTS (-Q: it never touches the clock)", *_chronyd_rows(outcomes), ""]
     lines += ["noonmark query", *_query_rows(reports), ""]
     lines += [f"Where the time comes from: {time_source(status['clock'])}", ""]
-    lines += [f"Answered by {', '.join(dataplane['ports'])}", f"  on {len(dataplane['cores'])} core, crypto tier "
-              f"{dataplane['tier']} ({dataplane['instruction_sets']})", *_counter_rows(counters), ""]
+    cores = len(dataplane["cores"])
+    lines += ["Answered by the dataplane"]
+    for port in dataplane["ports"]:  # "af_packet:eth0: driver, queues, ...": one fact a line would be a page
+        device, _, facts = port.partition(": ")
+        lines += [f"  {device}", *textwrap.wrap(facts, 96, initial_indent="    ", subsequent_indent="    ")]
+    lines += [f"  {cores} {'core' if cores == 1 else 'cores'}, crypto tier {dataplane['tier']}",
+              f"    of what this CPU can: {dataplane['instruction_sets']}", *_counter_rows(counters), "",
+              "All this is removed now. For a client of your own: configs/quickstart --serve", ""]
     print("\n".join(lines), flush=True)
 
 
 def how_to_point_a_client(lab, ports, ca):
     """What --serve prints when it is ready."""
     ntp_port, ke_port = ports
+    clock = lab.ask("status")["clock"]
     inside = f"ip netns exec {lab.client_namespace}"
     return f"""
 Noonmark serves until Ctrl-C. Clients run in the network namespace {lab.client_namespace} ("{inside} ...").
@@ -124,4 +146,4 @@ Noonmark serves until Ctrl-C. Clients run in the network namespace {lab.client_n
   To watch   {lab.binary('noonmark')} status --pages {lab.pages}
              {lab.binary('noonmark')} counters --pages {lab.pages}
 
-Its clock is "local": this machine's kernel clock, synchronised to nothing. For tests only."""
+Where the time comes from: {time_source(clock)}"""

@@ -1,13 +1,12 @@
 // af_packet:INTERFACE - frames copied from the kernel's interface, which goes on as before. Any machine.
 //
 // The kernel keeps ARP, neighbour discovery, ICMP and every other port. It would also answer our port with
-// "unreachable", which kernel_guard prevents. The device sees the host's own outgoing frames too; frame.cc
-// refuses them by their addresses.
+// "unreachable", which kernel_guard prevents. Of the frames that pass by, the host's own outgoing ones among
+// them, the device is shown requests to us alone (packet_sockets, which also keeps the kernel from putting
+// fragments together).
 //
-// Two things the kernel does before we look, and DPDK 22.11's driver has no word against: it puts fragments
-// of IPv4 together (the driver's fanout group asks for it), so a request in pieces is answered here although
-// frame.cc refuses every fragment it sees; and it takes an outer tag off, which the driver puts back as
-// 802.1Q whatever it was, so a single 802.1ad tag passes for one.
+// Tags: the kernel takes an outer one off, and DPDK 22.11's driver puts it back as 802.1Q whatever it was. So
+// a single 802.1Q tag is served here, and 802.1ad is not: it never gets this far.
 #include <cerrno>
 #include <cstring>
 #include <net/if.h>
@@ -56,6 +55,7 @@ OpenedDevice open_af_packet(std::string_view rest, std::uint32_t index, std::uin
   opened.unfinished_checksums = true;
   opened.interface = interface;
   opened.kernel_sees_requests = true;
+  opened.spreads_by_source = true;  // packet_sockets.h
   return opened;
 }
 

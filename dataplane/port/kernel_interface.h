@@ -1,4 +1,4 @@
-// Is the kernel's interface still the one a port was opened on?
+// Is the kernel's interface still the one a port was opened on, and does it have a link?
 //
 // An af_packet port is bound to one interface by its index, and takes frames for one MAC address. When the
 // interface is made anew under the same name (a replugged adapter, a rebuilt bridge) the port hears nothing
@@ -21,12 +21,20 @@ class KernelInterface {
   // Empty while it is the same, up or down, and whatever it is called; else one sentence. A few system
   // calls: once a second is plenty.
   [[nodiscard]] std::string fault() const;
+  // Up, and with a carrier. True when the kernel does not say.
+  [[nodiscard]] bool has_link() const;
   [[nodiscard]] unsigned index() const noexcept { return index_; }
+  [[nodiscard]] const std::string& name() const noexcept { return name_; }
 
  private:
   std::string name_;
   unsigned index_;
   MacAddress mac_;
 };
+
+// True when the interface's driver takes VLAN tags off before anybody reads the frame (ethtool's rxvlan, on
+// by default on most cards). An XDP program then sees a tagged frame as one without a tag, and what is
+// answered to it leaves without one. False when the kernel does not say.
+[[nodiscard]] bool takes_tags_off(const std::string& name);
 
 }  // namespace dataplane

@@ -7,6 +7,7 @@
 #include <array>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <rte_ethdev.h>
 #include <rte_mbuf.h>
 #include <span>
@@ -16,6 +17,8 @@
 #include <vector>
 
 #include "dataplane/frame.h"
+#include "dataplane/port/twin.h"
+#include "dataplane/shm/port_report.h"
 #include "nts/batch.h"
 #include "nts/check.h"
 
@@ -27,12 +30,9 @@ class PortError : public std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
+// What the packet path asks of a port for each frame. All that a device can do: shm::PortReport.
 struct PortCapabilities {
-  std::uint16_t queues = 1;         // receive and transmit pairs in use
-  bool receive_checksums = false;   // the device says whether a UDP checksum is right
   bool transmit_checksums = false;  // the device writes UDP checksums, both families
-  bool receive_stamps = false;      // the device stamps received frames
-  bool hashes_source = false;       // receive side scaling by addresses
   // The kernel may hand over frames whose checksum nobody has finished (frame.h, ReceivedChecksum).
   bool unfinished_checksums = false;
 };
@@ -100,11 +100,44 @@ class Queue {
 
   [[nodiscard]] MacAddress mac() const noexcept { return mac_; }
 
+  // --- the kernel's share, where the port has a twin
+
+  void set_twin(std::uint16_t twin_port_id, std::uint16_t frame_bytes_max) noexcept {
+    twin_port_id_ = twin_port_id;
+    frame_bytes_max_ = frame_bytes_max;
+  }
+  [[nodiscard]] bool has_twin() const noexcept { return twin_port_id_ != RTE_MAX_ETHPORTS; }
+
+  // Hands received frames to the kernel, as they are, and returns how many it took; the rest is still the
+  // caller's. Never waits. Requires: each has at most frame_bytes_max() octets.
+  [[nodiscard]] std::uint16_t give_to_kernel(std::span<rte_mbuf*> frames) const noexcept {
+    for (rte_mbuf* frame : frames) {
+      // Received flags mean nothing on the way on; what says whose memory it is stays.
+      frame->ol_flags &= RTE_MBUF_F_EXTERNAL | RTE_MBUF_F_INDIRECT;
+    }
+    return rte_eth_tx_burst(twin_port_id_, queue_id_, frames.data(),
+                            static_cast<std::uint16_t>(frames.size()));
+  }
+
+  // Takes what the kernel wants sent, at most `limit` and at most a burst. They are the caller's then.
+  void take_from_kernel(Frames& frames, std::uint16_t limit) const noexcept {
+    constexpr std::uint16_t burst = nts::burst_max;
+    frames.count =
+        rte_eth_rx_burst(twin_port_id_, queue_id_, frames.mbuf.data(), limit < burst ? limit : burst);
+    for (std::uint16_t i = 0; i < frames.count; ++i) {
+      frames.mbuf[i]->ol_flags &= RTE_MBUF_F_EXTERNAL | RTE_MBUF_F_INDIRECT;
+    }
+  }
+  // The longest frame that both ways carry, two tags included.
+  [[nodiscard]] std::uint16_t frame_bytes_max() const noexcept { return frame_bytes_max_; }
+
  private:
   std::uint16_t port_id_;
   std::uint16_t queue_id_;
   MacAddress mac_;
   PortCapabilities capabilities_;
+  std::uint16_t twin_port_id_ = RTE_MAX_ETHPORTS;  // none
+  std::uint16_t frame_bytes_max_ = 0;
 };
 
 // Buffers for every queue of every port; larger than all rings together, so receiving never starves.
@@ -132,38 +165,57 @@ struct DeviceName {
 // Throws PortError for what is no device of this version.
 [[nodiscard]] DeviceName parse_device(std::string_view text);
 
+// What the settings say of a port beside its device.
+struct PortPlan {
+  bool has_twin = false;         // shm::has_twin
+  std::uint16_t ntp_port = 123;  // for a card that brings us only what a rule names
+};
+
 // A started device. Stops and closes it when it goes; BufferPool must live longer.
 class Port {
  public:
   // Opens `device` as the config names it, number `index` of them. Throws PortError.
-  Port(std::string_view device, std::uint32_t index, std::uint16_t workers, const BufferPool& buffers);
-  // Takes over a port DPDK already has: tests and benchmarks with rings.
-  Port(std::uint16_t port_id, std::string name, std::uint16_t workers, const BufferPool& buffers);
+  Port(std::string_view device, std::uint32_t index, std::uint16_t workers, const BufferPool& buffers,
+       const PortPlan& plan = {});
+  // Takes over a port DPDK already has: tests and benchmarks with rings. `twin_port_id` is another such port
+  // that plays its twin.
+  Port(std::uint16_t port_id, std::string name, std::uint16_t workers, const BufferPool& buffers,
+       std::optional<std::uint16_t> twin_port_id = {});
   ~Port();
   Port(const Port&) = delete;
   Port& operator=(const Port&) = delete;
 
-  [[nodiscard]] std::uint16_t queue_count() const noexcept { return capabilities_.queues; }
+  [[nodiscard]] std::uint16_t queue_count() const noexcept { return report_.queues; }
   [[nodiscard]] Queue queue(std::uint16_t number) const noexcept;
-  [[nodiscard]] const PortCapabilities& capabilities() const noexcept { return capabilities_; }
   [[nodiscard]] MacAddress mac() const noexcept { return mac_; }
-  // Name and probed capabilities, one line for people.
-  [[nodiscard]] std::string description() const;
+  // Name and probed capabilities, for the stats page.
+  [[nodiscard]] const shm::PortReport& report() const noexcept { return report_; }
+  // The same in one line for people.
+  [[nodiscard]] std::string description() const { return shm::summary_of(report_); }
+  [[nodiscard]] std::uint16_t port_id() const noexcept { return port_id_; }
+  // The interface through which the kernel gets its share; empty when there is none.
+  [[nodiscard]] std::string twin() const { return twin_ == nullptr ? std::string() : twin_->interface(); }
   // The kernel's interface under the port; empty when there is none.
   [[nodiscard]] const std::string& interface() const noexcept { return interface_; }
   // True when the kernel sees our requests too, and must be kept from answering them.
   [[nodiscard]] bool kernel_sees_requests() const noexcept { return kernel_sees_requests_; }
 
  private:
-  void start(std::uint16_t workers, const BufferPool& buffers);
+  void start(std::uint16_t workers, const BufferPool& buffers, const PortPlan& plan);
+  // The receive and transmit configuration that uses what the device offers, written into the report.
+  rte_eth_conf choose_features(const rte_eth_dev_info& info);
+  [[nodiscard]] TwinPlan twin_plan(std::string interface) const;
+  void adopt(std::unique_ptr<Twin> twin);
 
   std::uint16_t port_id_ = 0;
   std::string name_;
-  std::string driver_;
   std::string interface_;
   bool kernel_sees_requests_ = false;
+  bool is_bifurcated_ = false;
   PortCapabilities capabilities_;
   MacAddress mac_;
+  shm::PortReport report_{};
+  std::unique_ptr<Twin> twin_;
 };
 
 // One kind of device: its word in the config, and how it becomes a DPDK port.
@@ -172,10 +224,17 @@ struct OpenedDevice {
   bool unfinished_checksums = false;
   std::string interface;  // the kernel's, if it stands on one
   bool kernel_sees_requests = false;
+  bool spreads_by_source = false;  // without being asked
+  bool is_bifurcated = false;      // the kernel keeps the card, and we get what a rule brings (flow_rules.h)
 };
 // `rest` is what stands behind the colon. Each throws PortError.
 [[nodiscard]] OpenedDevice open_af_packet(std::string_view rest, std::uint32_t index, std::uint16_t workers);
 [[nodiscard]] OpenedDevice open_af_xdp(std::string_view rest, std::uint32_t index, std::uint16_t workers);
+[[nodiscard]] OpenedDevice open_pci(std::string_view rest, std::uint32_t index, std::uint16_t workers);
 [[nodiscard]] OpenedDevice open_vdev(std::string_view rest, std::uint32_t index, std::uint16_t workers);
+
+// Before EAL starts, for each pci: device: what EAL must be told of it ("0000:3b:00.0,options"). Throws
+// PortError when it cannot be used, with the way out.
+[[nodiscard]] std::string require_pci_device(std::string_view rest);
 
 }  // namespace dataplane

@@ -21,6 +21,8 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr std::string_view pairs_map_name = "noonmark_pairs";
+constexpr std::string_view program_name = "noonmark_ntp";
+constexpr std::string_view attaching = "attaching";  // in the record until there is a number
 
 // struct served_pair of xdp/ntp_redirect.bpf.c.
 struct ServedPair {
@@ -42,22 +44,33 @@ std::uint32_t attached_program(const std::string& interface) {
   return id;
 }
 
-// The name, when this process may know it (CAP_SYS_ADMIN); else where to find it.
+// Empty when this process may not know it (CAP_SYS_ADMIN).
 std::string name_of_program(std::uint32_t id) {
-  const std::string number = "number " + std::to_string(id);
   const int program = bpf_prog_get_fd_by_id(id);
-  if (program < 0) return number + " (`bpftool prog show id " + std::to_string(id) + "` names it)";
+  if (program < 0) return {};
   bpf_prog_info info{};
   std::uint32_t bytes = sizeof info;
   const bool is_known = bpf_obj_get_info_by_fd(program, &info, &bytes) == 0;
   ::close(program);
-  return is_known ? number + ", named " + info.name : number;
+  return is_known ? info.name : "";
 }
 
-std::uint32_t recorded_program(const fs::path& record) {
+// For people: the number, and the name or where to find it.
+std::string description_of_program(std::uint32_t id) {
+  const std::string number = std::to_string(id);
+  const std::string name = name_of_program(id);
+  if (name.empty()) return "number " + number + " (`bpftool prog show id " + number + "` names it)";
+  return "number " + number + ", named " + name +
+         (name == program_name ? " (of another Noonmark, or of one whose page directory is gone)" : "");
+}
+
+bool is_ours(std::uint32_t id, const fs::path& record) {
   std::ifstream file(record);
-  std::uint32_t id = 0;
-  return file >> id ? id : 0;
+  std::string word;
+  file >> word;
+  if (word != attaching) return word == std::to_string(id);
+  const std::string name = name_of_program(id);
+  return name.empty() || name == program_name;
 }
 
 // The maps of served pairs that this process holds: the driver keeps them open as long as their program.
@@ -103,10 +116,23 @@ std::string xdp_object_path() {
   return "/proc/self/fd/" + std::to_string(file);
 }
 
-// The driver detaches what it attached: nothing is left to be recognised.
+// The driver detaches what it attached when its port closes. A port that failed half way may not have been
+// closed: then the record stays, for the next start.
 XdpRedirects::~XdpRedirects() {
-  std::error_code gone;
-  for (const std::string& interface : interfaces_) fs::remove(record_of(interface), gone);
+  for (const std::string& interface : interfaces_) {
+    std::uint32_t id = 0;
+    const int error = bpf_xdp_query_id(static_cast<int>(if_nametoindex(interface.c_str())), 0, &id);
+    std::error_code gone;
+    if (error != 0 || id == 0) fs::remove(record_of(interface), gone);
+  }
+}
+
+void XdpRedirects::write_record(const std::string& interface, const std::string& what) const {
+  const fs::path record = record_of(interface);
+  std::ofstream file(record, std::ios::trunc);
+  file << what << '\n';
+  file.close();
+  if (!file) throw PortError(record.native() + " cannot be written; see that the page directory has room");
 }
 
 fs::path XdpRedirects::record_of(const std::string& interface) const {
@@ -114,11 +140,15 @@ fs::path XdpRedirects::record_of(const std::string& interface) const {
 }
 
 void XdpRedirects::make_room(const std::string& interface) {
-  const std::uint32_t id = attached_program(interface);
-  if (id == 0) return;
-  if (id != recorded_program(record_of(interface))) {
+  if (const std::uint32_t id = attached_program(interface); id != 0) detach(interface, id);
+  write_record(interface, std::string(attaching));
+  interfaces_.push_back(interface);
+}
+
+void XdpRedirects::detach(const std::string& interface, std::uint32_t id) const {
+  if (!is_ours(id, record_of(interface))) {
     throw PortError("interface " + interface + " has an XDP program that is not ours, " +
-                    name_of_program(id) + "; detach it (`ip link set dev " + interface +
+                    description_of_program(id) + "; detach it (`ip link set dev " + interface +
                     " xdp off`) or use af_packet:" + interface);
   }
   bpf_xdp_attach_opts options{};
@@ -131,12 +161,7 @@ void XdpRedirects::make_room(const std::string& interface) {
 }
 
 void XdpRedirects::adopt(const std::string& interface) {
-  interfaces_.push_back(interface);
-  const fs::path record = record_of(interface);
-  std::ofstream file(record, std::ios::trunc);
-  file << attached_program(interface) << '\n';
-  file.close();
-  if (!file) throw PortError(record.native() + " cannot be written; see that the page directory has room");
+  write_record(interface, std::to_string(attached_program(interface)));
   maps_ = own_pair_maps();
   if (maps_.size() != interfaces_.size()) {
     throw PortError("the XDP program of interface " + interface +

@@ -4,9 +4,12 @@
 // process leaves it attached, and then nobody can attach another. Program numbers rise and are not given
 // twice between boots, and a process without CAP_SYS_ADMIN may see the number but not the name: so each start
 // writes its program's number beside the pages, which live on a tmpfs as long as a boot, and the next start
-// takes away exactly that one. Any other program is its owner's and is refused. So is, with the way out, one
-// of ours that was killed in the milliseconds between attaching and writing: nothing tells it from a
-// stranger's.
+// takes away exactly that one. Any other program is its owner's and is refused.
+//
+// The number is known only after the driver has attached the program. So the record says "attaching" before:
+// the interface was free then, and what is on it after a kill in these milliseconds is taken for ours unless
+// its name can be read and is another. Whoever attaches a program of his own between such a kill and the next
+// start, a second, without our seeing its name, loses it.
 #pragma once
 
 #include <cstdint>
@@ -27,8 +30,8 @@ class XdpRedirects {
   XdpRedirects(const XdpRedirects&) = delete;
   XdpRedirects& operator=(const XdpRedirects&) = delete;
 
-  // Before the device is opened: detaches what a killed run of ours left on `interface`. Throws PortError
-  // when a program of somebody else's is there.
+  // Before the device is opened: detaches what a killed run of ours left on `interface`, and says in the
+  // record that whatever comes next is ours. Throws PortError when a program of somebody else's is there.
   void make_room(const std::string& interface);
   // After it was opened: remembers the program for the next run, and its map.
   void adopt(const std::string& interface);
@@ -38,9 +41,12 @@ class XdpRedirects {
 
  private:
   [[nodiscard]] std::filesystem::path record_of(const std::string& interface) const;
+  // Throws PortError when it is not ours.
+  void detach(const std::string& interface, std::uint32_t id) const;
+  void write_record(const std::string& interface, const std::string& what) const;
 
   std::filesystem::path directory_;
-  std::vector<std::string> interfaces_;
+  std::vector<std::string> interfaces_;  // of which there is a record
   std::vector<int> maps_;  // of served pairs, one per program; descriptors of the driver's, not ours to close
 };
 

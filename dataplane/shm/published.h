@@ -18,6 +18,11 @@
 
 namespace shm {
 
+// Published::publish() with nothing to do halfway.
+struct Nothing {
+  void operator()() const noexcept {}
+};
+
 template <class T>
 class Published {
   static_assert(std::is_trivially_copyable_v<T>);
@@ -25,8 +30,10 @@ class Published {
   static constexpr std::size_t words = sizeof(T) / sizeof(std::uint64_t);
 
  public:
-  // Makes `value` the one that readers see. One writer only.
-  void publish(const T& value) noexcept {
+  // Makes `value` the one that readers see. One writer only. `halfway` is called while the words are torn:
+  // tests kill the writer there (failpoint.h).
+  template <class Halfway = Nothing>
+  void publish(const T& value, Halfway halfway = {}) noexcept {
     std::uint64_t generation = generation_.load(std::memory_order_relaxed);
     if (generation % 2 == 0)
       ++generation;  // already odd: a writer died here, and we write over its torn words
@@ -37,6 +44,7 @@ class Published {
       std::uint64_t word;
       std::memcpy(&word, from + i * sizeof word, sizeof word);
       words_[i].store(word, std::memory_order_relaxed);
+      if (i == words / 2) halfway();
     }
     // 0 means "nothing yet": the one generation that the wrap passes over.
     const std::uint64_t next = generation + 1 == 0 ? 2 : generation + 1;

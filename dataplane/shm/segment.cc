@@ -11,6 +11,8 @@
 #include <unistd.h>
 #include <utility>
 
+#include "dataplane/shm/failpoint.h"
+
 namespace shm {
 namespace {
 
@@ -64,10 +66,8 @@ class Descriptor {
   fail(path, what + ": " + std::strerror(errno));
 }
 
-// Why the open file cannot be the page, as a clause; empty when it can be.
-std::string fault_of_file(int descriptor, std::uint64_t bytes, uid_t owner, mode_t mode) {
-  struct stat status {};
-  if (::fstat(descriptor, &status) != 0) return "cannot be examined";
+// Why a file of this status cannot be the page, as a clause; empty when it can be.
+std::string fault_of_status(const struct stat& status, std::uint64_t bytes, uid_t owner, mode_t mode) {
   if (!S_ISREG(status.st_mode)) return "is not a regular file";
   if (status.st_uid != owner) {
     return "belongs to uid " + std::to_string(status.st_uid) + ", not to its writer, uid " +
@@ -77,6 +77,12 @@ std::string fault_of_file(int descriptor, std::uint64_t bytes, uid_t owner, mode
   if (status.st_nlink != 1) return "has a second name (hard link)";
   if (static_cast<std::uint64_t>(status.st_size) != bytes) return "has the wrong size";
   return {};
+}
+
+std::string fault_of_file(int descriptor, std::uint64_t bytes, uid_t owner, mode_t mode) {
+  struct stat status {};
+  if (::fstat(descriptor, &status) != 0) return "cannot be examined";
+  return fault_of_status(status, bytes, owner, mode);
 }
 
 std::string fault_of_header(const PageHeader& header, PageKind kind, std::uint64_t bytes) {
@@ -124,9 +130,10 @@ void keep_secret(Page* page, const fs::path& path) {
   }
 }
 
-// A new file beside the old one, whole before it gets the name.
+// A new file beside the old one, whole before it gets the name. `content`: what it holds; nullptr: nothing
+// yet.
 template <class Page>
-Page* create(const fs::path& path, gid_t group) {
+Page* create(const fs::path& path, gid_t group, const Page* content = nullptr) {
   const fs::path fresh = path.string() + ".new";
   ::unlink(fresh.c_str());  // of a writer that died here; nobody else can have put it in our directory
   const Descriptor file(::open(fresh.c_str(), O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
@@ -143,7 +150,9 @@ Page* create(const fs::path& path, gid_t group) {
   Page* page = map<Page>(file.number(), PROT_READ | PROT_WRITE);
   if (page == nullptr) fail_errno(fresh, "cannot be mapped");
   // The file is all zeros, which is every page's "nothing published yet".
+  if (content != nullptr) std::memcpy(static_cast<void*>(page), content, sizeof(Page));
   page->header = {page_magic, page_layout_version, Traits<Page>::kind, sizeof(Page)};
+  failpoint::reach("page.made");
   if (::fchmod(file.number(), Traits<Page>::mode) != 0 || ::rename(fresh.c_str(), path.c_str()) != 0) {
     const int reason = errno;
     ::munmap(page, sizeof(Page));
@@ -180,12 +189,21 @@ void require_tmpfs(const fs::path& directory) {
 
 template <class Page>
 Segment<Page>::Segment(Segment&& other) noexcept
-    : page_(std::exchange(other.page_, nullptr)), lock_(std::exchange(other.lock_, -1)) {}
+    : page_(std::exchange(other.page_, nullptr)),
+      lock_(std::exchange(other.lock_, -1)),
+      path_(std::move(other.path_)),
+      group_(other.group_),
+      device_(other.device_),
+      inode_(other.inode_) {}
 
 template <class Page>
 Segment<Page>& Segment<Page>::operator=(Segment&& other) noexcept {
   std::swap(page_, other.page_);
   std::swap(lock_, other.lock_);
+  std::swap(path_, other.path_);
+  std::swap(group_, other.group_);
+  std::swap(device_, other.device_);
+  std::swap(inode_, other.inode_);
   return *this;
 }
 
@@ -211,7 +229,43 @@ Segment<Page> Segment<Page>::open_writable(const fs::path& directory, gid_t grou
   if (page == nullptr) page = create<Page>(path, group);
   Segment segment(page, lock.release());
   keep_secret(page, path);
+  segment.path_ = path;
+  segment.group_ = group;
+  segment.remember_file();
   return segment;
+}
+
+template <class Page>
+void Segment<Page>::remember_file() noexcept {
+  struct stat status {};
+  if (::lstat(path_.c_str(), &status) != 0) return;  // gone already: the next put_back finds that out
+  device_ = status.st_dev;
+  inode_ = status.st_ino;
+}
+
+template <class Page>
+bool Segment<Page>::put_back() {
+  struct stat status {};
+  if (::lstat(path_.c_str(), &status) == 0 && status.st_dev == device_ && status.st_ino == inode_) {
+    if (static_cast<std::uint64_t>(status.st_size) < sizeof(Page)) {
+      throw CutPageError(path_.string() + ": was cut short, and what it held is lost; ending, so that the " +
+                         "next start makes it anew");
+    }
+    const bool is_for_group = Traits<Page>::kind != PageKind::keys || status.st_gid == group_;
+    if (is_for_group && fault_of_status(status, sizeof(Page), ::geteuid(), Traits<Page>::mode).empty())
+      return false;
+  }
+  Page* fresh = create<Page>(path_, group_, page_);
+  // The new file's memory takes the old one's place, at once for every thread.
+  if (::mremap(fresh, sizeof(Page), sizeof(Page), MREMAP_MAYMOVE | MREMAP_FIXED, page_) == MAP_FAILED) {
+    const int reason = errno;
+    ::munmap(fresh, sizeof(Page));
+    errno = reason;
+    fail_errno(path_, "cannot be mapped anew");
+  }
+  remember_file();  // not before: a file that we do not write to is as good as none, and made again next time
+  keep_secret(page_, path_);
+  return true;
 }
 
 template <class Page>

@@ -6,7 +6,7 @@
 // runs in lanes of unequal length.
 #pragma once
 
-#include "nts/siv/lanes.h"
+#include "nts/siv/open_seal.h"
 
 namespace nts::siv {
 namespace {
@@ -100,18 +100,20 @@ struct KeyPlace {
   const uint8_t* at;
 };
 
-// The keys of a group that do not stand side by side already, copied so that they do; wiped at the end.
+// The keys of a group that do not stand side by side already, copied so that they do; wiped at the end. The
+// CTR half is left out when `with_ctr` is false: nobody reads it, and for requests, which have no plaintext,
+// nobody has made it.
 template <class L>
 struct KeyRows {
   alignas(64) uint8_t bytes[all_rows_bytes<L>];
 
-  KeyRows(const KeyPlace* keys, uint32_t count, uint32_t row_bytes) {
+  KeyRows(const KeyPlace* keys, uint32_t count, uint32_t row_bytes, bool with_ctr) {
     for (uint32_t i = 0; i < L::width; ++i) {
       const uint8_t* from = keys[i < count ? i : 0].at;
       uint8_t* to = bytes + i / L::keys_in_row * L::rows_bytes + i % L::keys_in_row * block_bytes;
-      for (uint32_t row = 0; row < row::count; ++row) {
-        __builtin_memcpy(to + row * L::row_bytes, from + row * row_bytes, block_bytes);
-      }
+      copy_rows(to, from, row_bytes, row::mac, row::ctr);
+      if (with_ctr) copy_rows(to, from, row_bytes, row::ctr, row::whole);
+      copy_rows(to, from, row_bytes, row::whole, row::count);
     }
   }
   KeyRows(const KeyRows&) = delete;
@@ -119,6 +121,15 @@ struct KeyRows {
   ~KeyRows() {
     __builtin_memset(bytes, 0, sizeof bytes);
     __asm__ __volatile__("" : : "r"(bytes) : "memory");  // the stores are not dead
+  }
+
+ private:
+  [[gnu::always_inline]] static void copy_rows(uint8_t* to, const uint8_t* from, uint32_t row_bytes,
+                                               uint32_t first, uint32_t end) {
+#pragma GCC unroll 11
+    for (uint32_t row = first; row < end; ++row) {
+      __builtin_memcpy(to + row * L::row_bytes, from + row * row_bytes, block_bytes);
+    }
   }
 };
 
@@ -157,8 +168,11 @@ inline bool comes_before(const Job& a, uintptr_t key_a, const Job& b, uintptr_t 
 template <class L, class Operation>
 [[gnu::noinline]] void run_anywhere(Job* jobs, const KeyPlace* keys, uint32_t count, uint32_t row_bytes,
                                     bool is_ring) {
-  const KeyRows<L> rows(keys, count, row_bytes);
-  run_padded<L, Operation>(typename L::RowKeys(rows.bytes, true, is_ring), jobs, count);
+  uint32_t plaintext_bytes = 0;
+  for (uint32_t i = 0; i < count; ++i) plaintext_bytes |= jobs[i].plaintext_bytes;
+  const bool with_ctr = plaintext_bytes != 0;
+  const KeyRows<L> rows(keys, count, row_bytes, with_ctr);
+  run_padded<L, Operation>(typename L::RowKeys(rows.bytes, with_ctr, is_ring), jobs, count);
 }
 
 template <class L, class Operation>

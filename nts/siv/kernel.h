@@ -1,6 +1,6 @@
 // The private, C-shaped contract that every AES-SIV tier fills.
 //
-// AEAD_AES_SIV_CMAC_256 (RFC 5297): a 32-octet key, CMAC half first. A job is one message; a call takes an
+// AES-SIV (RFC 5297): a key of 32, 48 or 64 octets, CMAC half first. A job is one message; a call takes an
 // array of jobs so that a tier can run many messages side by side. The S2V input of a job is
 // (associated data, nonce, plaintext), as in RFC 5297 section 6: associated data is always one component,
 // even when it is empty; a nonce of 0 octets is no component at all (deterministic mode, RFC 5297 section 4).
@@ -38,7 +38,7 @@ struct alignas(64) RingKeySchedule {
 // may transpose it across keys.
 inline constexpr uint32_t key_table_keys_max = 64;
 struct alignas(64) KeyTable {
-  uint8_t bytes[key_table_keys_max * 512];
+  uint8_t bytes[key_table_keys_max * 576];
 };
 
 // One tier. All functions take the same path and touch the same addresses for a good tag and a bad one.
@@ -46,12 +46,16 @@ struct Kernels {
   const char* name;              // algorithm, lanes and CPU feature, for example "aesni_x4"
   const char* instruction_sets;  // what the CPU must have, for the operator
   uint32_t lanes;                // messages that run side by side
+  uint32_t key_bytes;            // of each key below: 32, 48 or 64
   int (*cpu_can_run)(void);
 
-  // `key` has 32 octets.
   void (*expand_ring_key)(const uint8_t* key, RingKeySchedule* schedule);
-  // Expands `count` <= key_table_keys_max keys of 32 octets each.
+  // Expands `count` <= key_table_keys_max keys.
   void (*expand_keys)(const uint8_t* const* keys, uint32_t count, KeyTable* table);
+
+  // The same for messages without a plaintext, as requests nearly always are: the table then opens and seals
+  // no others.
+  void (*expand_keys_to_verify)(const uint8_t* const* keys, uint32_t count, KeyTable* table);
 
   // Job i under key i of the table, for count <= key_table_keys_max.
   void (*open)(const KeyTable* table, Job* jobs, uint32_t count);

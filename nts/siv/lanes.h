@@ -8,7 +8,8 @@
 //   L::State            the same inside the cipher (bitsliced, or simply the Block)
 //   L::SameKey          the expanded key that all lanes share
 //   L::RowKeys          expanded keys of their own; whatever it copies it wipes
-//   L::counters_abreast how many counter blocks of each lane run together
+//   L::ciphers_along    whether CTR runs along one message (L::cipher_along) or across the lanes
+//   L::counters_abreast across: how many counter blocks of each lane run together
 //
 // Every name has internal linkage, and nothing but kernel.h is included: each tier compiles its own copy with
 // its own instructions, and the linker can never exchange one for another.
@@ -25,17 +26,24 @@
 namespace nts::siv {
 namespace {
 
-constexpr uint32_t round_keys = 11;  // AES-128: ten rounds
+// Of an AES-SIV key, which has two halves: AES-128, AES-192 or AES-256. A tier file serves one size and is
+// compiled once for each (siv_384_aesni_x4.cc says how).
+#ifndef NOONMARK_SIV_KEY_BITS
+#define NOONMARK_SIV_KEY_BITS 256
+#endif
+constexpr uint32_t half_key_bytes = NOONMARK_SIV_KEY_BITS / 16;
+constexpr uint32_t round_keys = half_key_bytes / 4 + 7;
 constexpr uint32_t whiten = 0, last_round = round_keys - 1;
 
-// One expanded 32-octet key is this many blocks. A row holds the same block of as many keys as stand side by
+// One expanded key is this many blocks. A row holds the same block of as many keys as stand side by
 // side in one register of the tier, so that a round key of several packets is one load.
 namespace row {
 constexpr uint32_t mac = 0;
 constexpr uint32_t ctr = round_keys;
 constexpr uint32_t whole = 2 * round_keys;  // CMAC subkey K1: the last block is whole
 constexpr uint32_t padded = whole + 1;      // CMAC subkey K2: the last block was padded
-constexpr uint32_t fold = whole + 2;  // mac[10] xor mac[0]: the end of one block and the start of the next
+constexpr uint32_t fold =
+    whole + 2;  // mac[last_round] xor mac[0]: the end of one block and the start of the next
 constexpr uint32_t s2v_start = whole + 3;  // doubled CMAC(zero block): S2V before its first component
 constexpr uint32_t s2v_empty = whole + 4;  // S2V after an empty component; only in a RingKeySchedule
 constexpr uint32_t count = whole + 5;
@@ -77,7 +85,7 @@ struct Column {
 
 // ---- AES rounds over one or several chains of each lane ----
 
-// Rounds 1 to 9. The round key is fetched once for all chains.
+// Rounds 1 to the last but one. The round key is fetched once for all chains.
 template <class L, class Keys, class... State>
 [[gnu::always_inline]] inline void mac_rounds(const Keys& keys, State&... state) {
   const auto round = [&](uint32_t number) __attribute__((always_inline)) {
@@ -85,6 +93,8 @@ template <class L, class Keys, class... State>
     ((state = L::round(state, key)), ...);
   };
   round(1), round(2), round(3), round(4), round(5), round(6), round(7), round(8), round(9);
+  if constexpr (last_round > 10) round(10), round(11);
+  if constexpr (last_round > 12) round(12), round(13);
 }
 
 // ---- CMAC ----
@@ -259,269 +269,6 @@ template <class L, class Keys>
   set_lengths<L>(chain, blocks);
   chain.final_block = L::both(load_tails<L>(chain.message, bytes, tail_bytes, all_long),
                               select<L>(is_whole, keys.block(row::whole), keys.block(row::padded)));
-}
-
-// ---- S2V ----
-
-// How the plaintext of a lane is cut. The last 16 octets are xored with S2V's running value D (or the padded
-// message with D doubled, below 16 octets); what lies before them does not need D and runs early.
-struct Cut {
-  uint32_t early_blocks;  // whole blocks without D
-  uint32_t tail_bytes;    // octets in the last block: 1..16, 0 for an empty plaintext
-  bool two_blocks;        // D spans the last two blocks
-  bool is_short;          // below 16 octets
-};
-
-[[gnu::always_inline]] inline Cut cut(uint32_t bytes) {
-  const uint32_t tail = bytes % block_bytes;
-  if (bytes < block_bytes) return {0, tail, false, true};
-  if (tail == 0) return {bytes / block_bytes - 1, block_bytes, false, false};
-  return {bytes / block_bytes - 1, tail, true, false};
-}
-
-// The last one or two blocks of S2V's final CMAC: `d` over the components, `early` over the early blocks.
-template <class L, class Keys>
-[[gnu::always_inline]] inline typename L::Block finish_s2v(const Keys& keys, const Job* jobs,
-                                                           const typename L::Block& d,
-                                                           const typename L::State& early) {
-  PerShape<L> up;    // octets in the last block; D moves so far into the block before it
-  PerShape<L> down;  // and its rest to the front of the last
-  PerShape<L> is_two;
-  PerShape<L> is_short;
-  PerShape<L> bytes;
-  uint32_t twos = 0, shorts = 0;
-  for (uint32_t i = 0; i < shapes<L>; ++i) {
-    bytes[i] = jobs[i].plaintext_bytes;
-    const Cut c = cut(bytes[i]);
-    is_two[i] = c.two_blocks;
-    is_short[i] = c.is_short;
-    twos += c.two_blocks;
-    shorts += c.is_short;
-    up[i] = c.tail_bytes;
-    down[i] = c.two_blocks ? block_bytes - c.tail_bytes : 0;
-  }
-  const Column plaintext(jobs->plaintext);
-  const auto before = [&](uint32_t i) __attribute__((always_inline)) {
-    const uint8_t* end = plaintext(i) + bytes[i % shapes<L>];
-    if constexpr (has_one_shape<L>) return end - up[0] - block_bytes;
-    return is_two[i % shapes<L>] != 0 ? end - up[i % shapes<L>] - block_bytes : zero_block;
-  };
-  const typename L::Block tail = load_tails<L>(plaintext, bytes, up, shorts == 0);
-  typename L::Block d_last = d;
-  if (shorts != 0) d_last = select<L>(is_short, L::doubled(d), d);
-  const typename L::Block subkey = select<L>(is_two, keys.block(row::padded), keys.block(row::whole));
-  if (twos != 0) d_last = L::moved_down(d_last, down);
-  const typename L::State last_block = L::enter(L::both(L::both(tail, subkey), d_last));
-
-  typename L::State state = early;
-  const typename L::State first_key = keys.state(row::mac + whiten);
-  if (twos != 0) {
-    const typename L::State block = L::enter(L::both(L::gather(before, 0), L::moved_up(d, up)));
-    typename L::State ahead = L::both(L::both(state, first_key), block);
-    mac_rounds<L>(keys, ahead);
-    if (twos == shapes<L>) {
-      state = L::last(ahead, L::both(keys.state(row::fold), last_block));
-    } else {
-      ahead = L::last(ahead, keys.state(row::mac + last_round));
-      const typename L::State mask = L::enter(lane_mask<L>(is_two));
-      state = L::both(L::both(state, L::only(L::both(state, ahead), mask)), L::both(first_key, last_block));
-    }
-  } else {
-    state = L::both(state, L::both(first_key, last_block));
-  }
-  mac_rounds<L>(keys, state);
-  return L::leave(L::last(state, keys.state(row::mac + last_round)));
-}
-
-// S2V(associated data, nonce, plaintext) of each lane: the tag.
-template <class L, class Keys>
-[[gnu::always_inline]] inline typename L::Block s2v(const Keys& keys, const Job* jobs) {
-  Chain<L> data{Column(jobs->associated_data)};
-  Chain<L> nonce{Column(jobs->nonce)};
-  Chain<L> early{Column(jobs->plaintext)};
-  PerShape<L> bytes;
-  PerShape<L> has_nonce;
-  PerShape<L> blocks;
-  uint32_t all_data_bytes = 0, nonces = 0, early_lanes = 0;
-
-  for (uint32_t i = 0; i < shapes<L>; ++i) {
-    bytes[i] = jobs[i].associated_data_bytes;
-    all_data_bytes |= bytes[i];
-  }
-  const bool data_is_cached = keys.knows_empty() && all_data_bytes == 0;
-  if (!data_is_cached) set_message<L>(keys, data, bytes, true);
-
-  for (uint32_t i = 0; i < shapes<L>; ++i) {
-    bytes[i] = jobs[i].nonce_bytes;
-    has_nonce[i] = bytes[i] != 0;
-    nonces += has_nonce[i];
-  }
-  if (nonces != 0) set_message<L>(keys, nonce, bytes, false);
-
-  for (uint32_t i = 0; i < shapes<L>; ++i) {
-    blocks[i] = cut(jobs[i].plaintext_bytes).early_blocks;
-    early_lanes += blocks[i] != 0;
-  }
-  if (early_lanes != 0) {
-    const auto last_early = [&](uint32_t i) __attribute__((always_inline)) {
-      const uint32_t own = blocks[i % shapes<L>];
-      return own == 0 ? zero_block : early.message(i) + (own - 1) * block_bytes;
-    };
-    set_lengths<L>(early, blocks);
-    early.final_block = L::gather(last_early, 0);
-  }
-
-  // The three do not need each other. The nonce, nearly always one block, runs beside one block of another
-  // chain, and so do as many early blocks as there are steps of associated data.
-  typename L::State data_state{}, nonce_state{}, early_state{};
-  if (data.steps >= early.steps) {
-    const uint32_t with_nonce = nonce.steps < data.steps - early.steps ? nonce.steps : 0;
-    run_chains<L>(keys, data.steps - early.steps - with_nonce, data, data_state);
-    run_chains<L>(keys, with_nonce, data, data_state, nonce, nonce_state);
-    run_chains<L>(keys, early.steps, data, data_state, early, early_state);
-    run_chains<L>(keys, nonce.steps - with_nonce, nonce, nonce_state);
-  } else {
-    const uint32_t with_nonce = nonce.steps <= early.steps - data.steps ? nonce.steps : 0;
-    run_chains<L>(keys, early.steps - data.steps - with_nonce, early, early_state);
-    run_chains<L>(keys, with_nonce, early, early_state, nonce, nonce_state);
-    run_chains<L>(keys, data.steps, data, data_state, early, early_state);
-    run_chains<L>(keys, nonce.steps - with_nonce, nonce, nonce_state);
-  }
-
-  typename L::Block d = keys.block(row::s2v_empty);
-  if (!data_is_cached) {
-    d = L::both(keys.block(row::s2v_start), L::leave(L::last(data_state, keys.state(row::mac + last_round))));
-  }
-  if (nonces != 0) {
-    const typename L::Block added =
-        L::both(L::doubled(d), L::leave(L::last(nonce_state, keys.state(row::mac + last_round))));
-    d = select<L>(has_nonce, added, d);
-  }
-  if (early_lanes != 0) {
-    early_state = L::last(early_state, keys.state(row::mac + last_round));
-    if (early_lanes != shapes<L>) early_state = L::only(early_state, L::enter(lane_mask<L>(blocks)));
-  }
-  return finish_s2v<L>(keys, jobs, d, early_state);
-}
-
-// ---- CTR ----
-
-// `Count` counter blocks of each lane over the octets at `done`. The last round's key is xored with the text,
-// so the keystream never stands alone. Returns the last block written.
-template <class L, uint32_t Count, class Keys>
-[[gnu::always_inline]] inline typename L::Block cipher_blocks(const Keys& keys, const typename L::Block& base,
-                                                              const Column& from, const Column& to,
-                                                              uint32_t done) {
-  typename L::State state[Count];
-  const typename L::State first = keys.state(row::ctr + whiten);
-  for (uint32_t n = 0; n < Count; ++n) {
-    state[n] = L::both(first, L::enter(L::counter(base, done / block_bytes + n)));
-  }
-  for (uint32_t number = 1; number < last_round; ++number) {
-    const typename L::State key = keys.state(row::ctr + number);
-    for (uint32_t n = 0; n < Count; ++n) state[n] = L::round(state[n], key);
-  }
-  const typename L::State last = keys.state(row::ctr + last_round);
-  typename L::Block text;
-  for (uint32_t n = 0; n < Count; ++n) {
-    const uint32_t at = done + n * block_bytes;
-    text = L::leave(L::last(state[n], L::both(last, L::enter(L::gather(from, at)))));
-    L::scatter(to, at, text);
-  }
-  return text;
-}
-
-// One counter block of each lane over what is left behind `done`, octet by octet where need be.
-template <class L, class Keys>
-[[gnu::always_inline]] inline void cipher_rest(const Keys& keys, const typename L::Block& base,
-                                               const Column& from, const Column& to, const PerShape<L>& bytes,
-                                               uint32_t done) {
-  typename L::State a =
-      L::both(keys.state(row::ctr + whiten), L::enter(L::counter(base, done / block_bytes)));
-  for (uint32_t number = 1; number < last_round; ++number) a = L::round(a, keys.state(row::ctr + number));
-  Octets text[L::width];
-  uint32_t rest[L::width];
-  for (uint32_t i = 0; i < L::width; ++i) {
-    const uint32_t own = bytes[i % shapes<L>];
-    rest[i] = own <= done ? 0 : own - done < block_bytes ? own - done : block_bytes;
-    text[i] = rest[i] == 0 ? Octets{0, 0} : load_some(from(i) + done, rest[i]);
-  }
-  const typename L::State key = L::both(keys.state(row::ctr + last_round), L::enter(L::from_octets(text)));
-  L::to_octets(L::leave(L::last(a, key)), text);
-  for (uint32_t i = 0; i < L::width; ++i) {
-    if (rest[i] != 0) store_some(to(i) + done, text[i], rest[i]);
-  }
-}
-
-template <class L, class Keys>
-[[gnu::always_inline]] inline void apply_ctr(const Keys& keys, const typename L::Block& tag,
-                                             const Column& from, const Column& to, const PerShape<L>& bytes) {
-  uint32_t longest = 0;
-  uint32_t shortest = ~uint32_t{0};
-  for (uint32_t i = 0; i < shapes<L>; ++i) {
-    longest = bytes[i] > longest ? bytes[i] : longest;
-    shortest = bytes[i] < shortest ? bytes[i] : shortest;
-  }
-  if (longest == 0) return;
-  const typename L::Block base = L::counter_base(tag);
-  constexpr uint32_t abreast = L::counters_abreast;
-  typename L::Block written{};
-  uint32_t done = 0;
-  for (; done + abreast * block_bytes <= shortest; done += abreast * block_bytes) {
-    written = cipher_blocks<L, abreast>(keys, base, from, to, done);
-  }
-  for (; done + block_bytes <= shortest; done += block_bytes) {
-    written = cipher_blocks<L, 1>(keys, base, from, to, done);
-  }
-  if constexpr (has_one_shape<L>) {
-    if (done == longest) return;
-    if (done != 0) {
-      // The last 16 octets are written as one block, some of them for the second time: the end of the block
-      // before, then the rest.
-      const uint32_t rest[1] = {longest - done};
-      const uint32_t gap[1] = {block_bytes - rest[0]};
-      typename L::State a =
-          L::both(keys.state(row::ctr + whiten), L::enter(L::counter(base, done / block_bytes)));
-      for (uint32_t number = 1; number < last_round; ++number) a = L::round(a, keys.state(row::ctr + number));
-      const typename L::Block text = L::moved_down(L::gather(from, longest - block_bytes), gap);
-      const typename L::State key = L::both(keys.state(row::ctr + last_round), L::enter(text));
-      L::scatter(to, longest - block_bytes,
-                 L::both(L::moved_down(written, rest), L::moved_up(L::leave(L::last(a, key)), gap)));
-      return;
-    }
-  }
-  for (; done < longest; done += block_bytes) cipher_rest<L>(keys, base, from, to, bytes, done);
-}
-
-// ---- One group of packets: jobs[0] to jobs[L::width - 1] ----
-
-template <class L, class Keys>
-[[gnu::noinline]] void open_group(const Keys& keys, Job* jobs) {
-  const Column sealed(jobs->sealed, 0);
-  const Column from(jobs->sealed, block_bytes);
-  const Column to(jobs->plaintext, 0);
-  PerShape<L> bytes;
-  for (uint32_t i = 0; i < shapes<L>; ++i) bytes[i] = jobs[i].plaintext_bytes;
-  const typename L::Block tag = L::gather(sealed, 0);
-  apply_ctr<L>(keys, tag, from, to, bytes);
-  uint32_t authentic[L::width];
-  L::compare(s2v<L>(keys, jobs), tag, authentic);
-  for (uint32_t i = 0; i < L::width; ++i) {
-    keep_or_wipe(to(i), bytes[i % shapes<L>], authentic[i]);
-    jobs[i].authentic = authentic[i];
-  }
-}
-
-template <class L, class Keys>
-[[gnu::noinline]] void seal_group(const Keys& keys, Job* jobs) {
-  const Column from(jobs->plaintext, 0);
-  const Column sealed(jobs->sealed, 0);
-  const Column to(jobs->sealed, block_bytes);
-  PerShape<L> bytes;
-  for (uint32_t i = 0; i < shapes<L>; ++i) bytes[i] = jobs[i].plaintext_bytes;
-  const typename L::Block tag = s2v<L>(keys, jobs);
-  apply_ctr<L>(keys, tag, from, to, bytes);
-  L::scatter(sealed, 0, tag);
 }
 
 }  // namespace

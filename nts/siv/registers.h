@@ -30,6 +30,8 @@ struct RegisterLanes {
   static constexpr uint32_t keys_in_row = KeysInRow;
   static constexpr uint32_t row_bytes = KeysInRow * block_bytes;
   static constexpr uint32_t rows_bytes = row::count * row_bytes;
+  static constexpr bool expands_by_words = R == 4;
+  static constexpr bool ciphers_along = V::lanes > 1;
   static constexpr uint32_t counters_abreast = R >= 4 ? 2 : 4;  // about eight registers in flight
 
   struct Block {
@@ -46,6 +48,9 @@ struct RegisterLanes {
       return each([&](uint32_t) __attribute__((always_inline)) { return key; });
     }
     [[gnu::always_inline]] State state(uint32_t row) const { return block(row); }
+    [[gnu::always_inline]] Register along(uint32_t row, uint32_t) const {
+      return V::same(rows_ + row * block_bytes);
+    }
     [[gnu::always_inline]] static constexpr bool knows_empty() { return true; }
 
    private:
@@ -64,6 +69,11 @@ struct RegisterLanes {
       });
     }
     [[gnu::always_inline]] State state(uint32_t row) const { return block(row); }
+    // The key of one lane, in every place of a register.
+    [[gnu::always_inline]] Register along(uint32_t row, uint32_t lane) const {
+      return V::same(rows_ + lane / keys_in_row * rows_bytes + lane % keys_in_row * block_bytes +
+                     row * row_bytes);
+    }
     [[gnu::always_inline]] bool knows_empty() const { return knows_empty_; }
 
    private:
@@ -188,25 +198,122 @@ struct RegisterLanes {
     });
   }
 
+  // CTR along each message, one after another: registers_abreast registers of blocks at a time. The last
+  // round's key is xored with the text, so the key stream never stands alone.
+  template <class Keys, class From, class To, class BytesOf>
+  [[gnu::always_inline]] static void cipher_along(const Keys& keys, const Block& tag, const From& from,
+                                                  const To& to, const BytesOf& bytes_of) {
+    alignas(64) Octets bases[width];
+    const Block base = counter_base(tag);
+    for (uint32_t i = 0; i < R; ++i) {
+      V::store(reinterpret_cast<uint8_t*>(bases + i * V::lanes), base.part[i]);
+    }
+    for (uint32_t lane = 0; lane < width; ++lane) {
+      // A lane without a job repeats the first: in place, it would encipher what is enciphered already.
+      if (lane != 0 && to(lane) == to(0)) continue;
+      Register counter =
+          V::sum_u32(V::same(reinterpret_cast<const uint8_t*>(bases + lane)), V::lane_numbers());
+      const uint8_t* read = from(lane);
+      uint8_t* write = to(lane);
+      uint32_t left = bytes_of(lane);
+      for (; left > all_abreast_bytes; left -= all_abreast_bytes) {
+        cipher_registers<registers_abreast>(keys, lane, counter, read, write, all_abreast_bytes);
+        counter = V::sum_u32(counter, V::last_word(registers_abreast * V::lanes));
+        read += all_abreast_bytes;
+        write += all_abreast_bytes;
+      }
+      cipher_end<registers_abreast>(keys, lane, counter, read, write, left);
+    }
+  }
+
   // equal[i] is 1 when lane i is the same in both. No branch: all octets are always compared.
   [[gnu::always_inline]] static void compare(const Block& a, const Block& b, uint32_t (&equal)[width]) {
     for (uint32_t i = 0; i < R; ++i) V::compare(a.part[i], b.part[i], equal + i * V::lanes);
   }
 
-  // The S-box of the rotated last word comes out of the cipher's last round: with four equal columns its
-  // ShiftRows moves nothing, and the round constant is its key.
+  // Four registers of keys become the four words of all keys, a register of each, and back: it is its own
+  // inverse. By words, a step of the expansion is one S-box and four sums for all keys of a group.
+  [[gnu::always_inline]] static Block turned(const Block& block) {
+    if constexpr (!expands_by_words) {
+      return block;
+    } else {
+      const Register a = V::low_words(block.part[0], block.part[1]);
+      const Register b = V::low_words(block.part[2], block.part[3]);
+      const Register c = V::high_words(block.part[0], block.part[1]);
+      const Register d = V::high_words(block.part[2], block.part[3]);
+      return {{V::low_pairs(a, b), V::high_pairs(a, b), V::low_pairs(c, d), V::high_pairs(c, d)}};
+    }
+  }
+
+  // `key` and what is returned are turned. The S-box of the rotated last word comes out of the cipher's last
+  // round, and the round constant is its key. By words the shuffle undoes ShiftRows beforehand; with four
+  // equal columns ShiftRows moves nothing.
   [[gnu::always_inline]] static Block next_round_key(const Block& key, uint8_t round_constant) {
-    static constexpr Pattern rotate = {{13, 14, 15, 12, 13, 14, 15, 12, 13, 14, 15, 12, 13, 14, 15, 12}};
-    const Register order = V::same(rotate.octets);
     const Register constant = V::each_word(round_constant);
-    return each([&](uint32_t i) __attribute__((always_inline)) {
-      const Register word = V::last(V::shuffled(key.part[i], order), constant);
-      const Register pair = V::both(key.part[i], V::word_up(key.part[i]));
-      return V::all(pair, V::two_words_up(pair), word);
-    });
+    if constexpr (expands_by_words) {
+      static constexpr Pattern rotate_all = {{1, 14, 11, 4, 5, 2, 15, 8, 9, 6, 3, 12, 13, 10, 7, 0}};
+      const Register word = V::last(V::shuffled(key.part[3], V::same(rotate_all.octets)), constant);
+      const Register first = V::both(key.part[0], word);
+      const Register second = V::all(key.part[0], key.part[1], word);
+      const Register third = V::both(key.part[2], second);
+      return {{first, second, third, V::all(key.part[2], key.part[3], second)}};
+    } else {
+      static constexpr Pattern rotate = {{13, 14, 15, 12, 13, 14, 15, 12, 13, 14, 15, 12, 13, 14, 15, 12}};
+      const Register order = V::same(rotate.octets);
+      return each([&](uint32_t i) __attribute__((always_inline)) {
+        const Register word = V::last(V::shuffled(key.part[i], order), constant);
+        const Register pair = V::both(key.part[i], V::word_up(key.part[i]));
+        return V::all(pair, V::two_words_up(pair), word);
+      });
+    }
   }
 
  private:
+  static constexpr uint32_t register_bytes = V::lanes * block_bytes;
+  static constexpr uint32_t registers_abreast = 8 / V::lanes;  // 128 octets: an answer's text with one cookie
+  static constexpr uint32_t all_abreast_bytes = registers_abreast * register_bytes;
+
+  // As many registers as hold `bytes`, 0 to Count * register_bytes.
+  template <uint32_t Count, class Keys>
+  [[gnu::always_inline]] static void cipher_end(const Keys& keys, uint32_t lane, Register counter,
+                                                const uint8_t* read, uint8_t* write, uint32_t bytes) {
+    if (bytes > (Count - 1) * register_bytes) {
+      cipher_registers<Count>(keys, lane, counter, read, write, bytes);
+    } else if constexpr (Count > 1) {
+      cipher_end<Count - 1>(keys, lane, counter, read, write, bytes);
+    }
+  }
+  // `Count` registers, of which the last may hold fewer octets.
+  template <uint32_t Count, class Keys>
+  [[gnu::always_inline]] static void cipher_registers(const Keys& keys, uint32_t lane, Register counter,
+                                                      const uint8_t* read, uint8_t* write, uint32_t bytes) {
+    const Register order = V::same(counter_order.octets);
+    const Register first = keys.along(row::ctr + whiten, lane);
+    Register state[Count];
+#pragma GCC unroll 8
+    for (uint32_t n = 0; n < Count; ++n) {
+      const Register number = n == 0 ? counter : V::sum_u32(counter, V::last_word(n * V::lanes));
+      state[n] = V::both(first, V::shuffled(number, order));
+    }
+#pragma GCC unroll 16
+    for (uint32_t number = 1; number < last_round; ++number) {
+      const Register key = keys.along(row::ctr + number, lane);
+#pragma GCC unroll 8
+      for (uint32_t n = 0; n < Count; ++n) state[n] = V::round(state[n], key);
+    }
+    const Register last_key = keys.along(row::ctr + last_round, lane);
+    const uint32_t rest = bytes - (Count - 1) * register_bytes;
+#pragma GCC unroll 8
+    for (uint32_t n = 0; n < Count; ++n) {
+      const uint32_t at = n * register_bytes;
+      if (n + 1 < Count || rest == register_bytes) {
+        V::store(write + at, V::last(state[n], V::both(last_key, V::load(read + at))));
+      } else {
+        V::store_part(write + at, V::last(state[n], V::both(last_key, V::load_part(read + at, rest))), rest);
+      }
+    }
+  }
+
   static constexpr Pattern counter_order = {{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 15, 14, 13, 12}};
 
   [[gnu::always_inline]] static Block moved(const Block& block, const int8_t* window) {

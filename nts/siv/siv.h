@@ -12,10 +12,14 @@
 namespace nts::siv {
 
 inline constexpr uint32_t tag_bytes = 16;
-inline constexpr uint32_t key_bytes = 32;  // AEAD_AES_SIV_CMAC_256
+inline constexpr uint32_t key_bytes_256 = 32;         // AEAD_AES_SIV_CMAC_256
+inline constexpr uint32_t key_bytes_384 = 48;         // AEAD_AES_SIV_CMAC_384
+inline constexpr uint32_t key_bytes_512 = 64;         // AEAD_AES_SIV_CMAC_512
+inline constexpr uint32_t key_bytes = key_bytes_256;  // where nothing else is said
 
-// Every tier in this binary, best first; the last one runs on any CPU.
-[[nodiscard]] std::span<const Kernels* const> all_tiers() noexcept;
+// Every tier in this binary for keys of that length, best first; the last one runs on any CPU. None for a
+// length that no AES-SIV has.
+[[nodiscard]] std::span<const Kernels* const> all_tiers(uint32_t bytes_of_key = key_bytes_256) noexcept;
 
 // True when the tier gives the known answers on this machine: RFC 5297 A.1 and the three shapes of NTS (a
 // request's empty plaintext, a cookie, an answer), and refuses a zero tag, at every fill of its lanes, with
@@ -24,7 +28,8 @@ inline constexpr uint32_t key_bytes = 32;  // AEAD_AES_SIV_CMAC_256
 
 // The best tier that this CPU runs and that gives the known answers; with `forced` (a tier's name) that tier
 // or nullptr. nullptr means: do not serve. The caller says so and stops.
-[[nodiscard]] const Kernels* choose_tier(std::string_view forced = {}) noexcept;
+[[nodiscard]] const Kernels* choose_tier(std::string_view forced = {},
+                                         uint32_t bytes_of_key = key_bytes_256) noexcept;
 
 // The same among `candidates`, best first: how a test shows that a broken tier is passed over.
 [[nodiscard]] const Kernels* choose_tier_of(std::span<const Kernels* const> candidates,

@@ -26,6 +26,18 @@ struct Ymm {
   [[gnu::always_inline]] static void store(uint8_t* at, Register a) {
     _mm256_storeu_si256(reinterpret_cast<__m256i*>(at), a);
   }
+  // The first `bytes` <= 32 octets; no other octet is touched.
+  [[gnu::always_inline]] static Register load_part(const uint8_t* at, uint32_t bytes) {
+    alignas(32) Octets octets[lanes] = {load_some(at, bytes), {0, 0}};
+    if (bytes > block_bytes) octets[1] = load_some(at + block_bytes, bytes - block_bytes);
+    return load_row(reinterpret_cast<const uint8_t*>(octets));
+  }
+  [[gnu::always_inline]] static void store_part(uint8_t* at, Register a, uint32_t bytes) {
+    alignas(32) Octets octets[lanes];
+    store(reinterpret_cast<uint8_t*>(octets), a);
+    store_some(at, octets[0], bytes < block_bytes ? bytes : block_bytes);
+    if (bytes > block_bytes) store_some(at + block_bytes, octets[1], bytes - block_bytes);
+  }
   [[gnu::always_inline]] static Register same(const uint8_t* at) {
     return _mm256_broadcastsi128_si256(_mm_loadu_si128(reinterpret_cast<const __m128i*>(at)));
   }
@@ -64,6 +76,19 @@ struct Ymm {
   }
   [[gnu::always_inline]] static Register word_up(Register a) { return _mm256_slli_si256(a, 4); }
   [[gnu::always_inline]] static Register two_words_up(Register a) { return _mm256_slli_si256(a, 8); }
+  // Words, or pairs of words, of `a` and `b` by turns: those of the lower or of the higher half.
+  [[gnu::always_inline]] static Register low_words(Register a, Register b) {
+    return _mm256_unpacklo_epi32(a, b);
+  }
+  [[gnu::always_inline]] static Register high_words(Register a, Register b) {
+    return _mm256_unpackhi_epi32(a, b);
+  }
+  [[gnu::always_inline]] static Register low_pairs(Register a, Register b) {
+    return _mm256_unpacklo_epi64(a, b);
+  }
+  [[gnu::always_inline]] static Register high_pairs(Register a, Register b) {
+    return _mm256_unpackhi_epi64(a, b);
+  }
   [[gnu::always_inline]] static Register sum_u32(Register a, Register b) { return _mm256_add_epi32(a, b); }
   [[gnu::always_inline]] static Register sum_u64(Register a, Register b) { return _mm256_add_epi64(a, b); }
   // All ones in the low word of each half where the other half is negative as a number of 64 bits.
@@ -76,9 +101,12 @@ struct Ymm {
   [[gnu::always_inline]] static Register last_word(uint32_t word) {
     return _mm256_broadcastsi128_si256(_mm_set_epi32(static_cast<int>(word), 0, 0, 0));
   }
+  // 0 and 1 in the last word of each packet's place.
+  [[gnu::always_inline]] static Register lane_numbers() { return _mm256_set_epi32(1, 0, 0, 0, 0, 0, 0, 0); }
   [[gnu::always_inline]] static void compare(Register a, Register b, uint32_t* equal) {
-    const auto equal_octets = static_cast<uint32_t>(_mm256_movemask_epi8(_mm256_cmpeq_epi8(a, b)));
-    for (uint32_t i = 0; i < lanes; ++i) equal[i] = (((equal_octets >> 16 * i & 0xffff) + 1) >> 16) & 1;
+    const __m256i equal_halves = _mm256_cmpeq_epi64(a, b);
+    const auto halves = static_cast<uint32_t>(_mm256_movemask_pd(_mm256_castsi256_pd(equal_halves)));
+    for (uint32_t i = 0; i < lanes; ++i) equal[i] = halves >> 2 * i & halves >> (2 * i + 1) & 1;
   }
 };
 

@@ -29,6 +29,13 @@ struct Zmm {
   [[gnu::always_inline]] static void store(uint8_t* at, Register a) {
     _mm512_storeu_si512(reinterpret_cast<__m512i*>(at), a);
   }
+  // The first `bytes` <= 64 octets; no other octet is touched.
+  [[gnu::always_inline]] static Register load_part(const uint8_t* at, uint32_t bytes) {
+    return _mm512_maskz_loadu_epi8(first_octets(bytes), at);
+  }
+  [[gnu::always_inline]] static void store_part(uint8_t* at, Register a, uint32_t bytes) {
+    _mm512_mask_storeu_epi8(at, first_octets(bytes), a);
+  }
   [[gnu::always_inline]] static Register same(const uint8_t* at) {
     return _mm512_maskz_broadcast_i32x4(every, _mm_loadu_si128(reinterpret_cast<const __m128i*>(at)));
   }
@@ -75,6 +82,19 @@ struct Zmm {
   }
   [[gnu::always_inline]] static Register word_up(Register a) { return _mm512_bslli_epi128(a, 4); }
   [[gnu::always_inline]] static Register two_words_up(Register a) { return _mm512_bslli_epi128(a, 8); }
+  // Words, or pairs of words, of `a` and `b` by turns: those of the lower or of the higher half.
+  [[gnu::always_inline]] static Register low_words(Register a, Register b) {
+    return _mm512_maskz_unpacklo_epi32(every, a, b);
+  }
+  [[gnu::always_inline]] static Register high_words(Register a, Register b) {
+    return _mm512_maskz_unpackhi_epi32(every, a, b);
+  }
+  [[gnu::always_inline]] static Register low_pairs(Register a, Register b) {
+    return _mm512_maskz_unpacklo_epi64(static_cast<__mmask8>(every), a, b);
+  }
+  [[gnu::always_inline]] static Register high_pairs(Register a, Register b) {
+    return _mm512_maskz_unpackhi_epi64(static_cast<__mmask8>(every), a, b);
+  }
   [[gnu::always_inline]] static Register sum_u32(Register a, Register b) { return _mm512_add_epi32(a, b); }
   [[gnu::always_inline]] static Register sum_u64(Register a, Register b) { return _mm512_add_epi64(a, b); }
   // All ones in the low word of each half where the other half is negative as a number of 64 bits.
@@ -87,9 +107,20 @@ struct Zmm {
   [[gnu::always_inline]] static Register last_word(uint32_t word) {
     return _mm512_maskz_broadcast_i32x4(every, _mm_set_epi32(static_cast<int>(word), 0, 0, 0));
   }
+  // 0, 1, 2, 3 in the last word of each packet's place.
+  [[gnu::always_inline]] static Register lane_numbers() {
+    return _mm512_set_epi32(3, 0, 0, 0, 2, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0);
+  }
   [[gnu::always_inline]] static void compare(Register a, Register b, uint32_t* equal) {
     const uint32_t equal_words = _mm512_cmpeq_epi32_mask(a, b);
-    for (uint32_t i = 0; i < lanes; ++i) equal[i] = (((equal_words >> 4 * i & 0xf) + 1) >> 4) & 1;
+    const uint32_t equal_pairs = equal_words & equal_words >> 1;
+    const uint32_t equal_lanes = equal_pairs & equal_pairs >> 2;  // in every fourth bit
+    for (uint32_t i = 0; i < lanes; ++i) equal[i] = equal_lanes >> 4 * i & 1;
+  }
+
+ private:
+  [[gnu::always_inline]] static __mmask64 first_octets(uint32_t bytes) {
+    return ~uint64_t{0} >> (64 - bytes);
   }
 };
 

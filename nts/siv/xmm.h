@@ -45,8 +45,9 @@ struct Xmm {
   // ---- Octets and words ----
 
   [[gnu::always_inline]] static Register both(Register a, Register b) { return _mm_xor_si128(a, b); }
+  // `c` is the one that is waited for in a key expansion.
   [[gnu::always_inline]] static Register all(Register a, Register b, Register c) {
-    return both(a, both(b, c));
+    return both(both(a, b), c);
   }
   [[gnu::always_inline]] static Register only(Register a, Register mask) { return _mm_and_si128(a, mask); }
   [[gnu::always_inline]] static Register shuffled(Register a, Register order) {
@@ -54,6 +55,19 @@ struct Xmm {
   }
   [[gnu::always_inline]] static Register word_up(Register a) { return _mm_slli_si128(a, 4); }
   [[gnu::always_inline]] static Register two_words_up(Register a) { return _mm_slli_si128(a, 8); }
+  // Words, or pairs of words, of `a` and `b` by turns: those of the lower or of the higher half.
+  [[gnu::always_inline]] static Register low_words(Register a, Register b) {
+    return _mm_unpacklo_epi32(a, b);
+  }
+  [[gnu::always_inline]] static Register high_words(Register a, Register b) {
+    return _mm_unpackhi_epi32(a, b);
+  }
+  [[gnu::always_inline]] static Register low_pairs(Register a, Register b) {
+    return _mm_unpacklo_epi64(a, b);
+  }
+  [[gnu::always_inline]] static Register high_pairs(Register a, Register b) {
+    return _mm_unpackhi_epi64(a, b);
+  }
   [[gnu::always_inline]] static Register sum_u32(Register a, Register b) { return _mm_add_epi32(a, b); }
   [[gnu::always_inline]] static Register sum_u64(Register a, Register b) { return _mm_add_epi64(a, b); }
   // All ones in the low word of each half where the other half is negative as a number of 64 bits.

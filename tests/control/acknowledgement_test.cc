@@ -39,6 +39,35 @@ TEST_F(AcknowledgementTest, EveryCoreCountsAndTheFirstSilentOneIsNamed) {
   }
 }
 
+TEST_F(AcknowledgementTest, ADrainedCoreIsNotWaitedForAndCountsAgainOnceItServes) {
+  PlayedDataplane dataplane(scratch_.path(), 3);
+  dataplane.acknowledge(5);
+  dataplane->cores[1].is_drained = 1;
+  dataplane->cores[1].acknowledged_keys = 4;
+  EXPECT_EQ(look(5).acknowledged, Acknowledged::by_all);
+  dataplane->cores[2].acknowledged_keys = 4;
+  EXPECT_EQ(look(5).acknowledged, Acknowledged::missing);
+  EXPECT_EQ(look(5).core, 2U) << "it serves";
+  dataplane->cores[2].acknowledged_keys = 5;
+  dataplane->cores[1].is_drained = 0;
+  EXPECT_EQ(look(5).acknowledged, Acknowledged::missing);
+  EXPECT_EQ(look(5).core, 1U);
+}
+
+TEST_F(AcknowledgementTest, ADrainedCoreOfAnotherInstanceIsMissing) {
+  PlayedDataplane dataplane(scratch_.path(), 2);
+  dataplane.acknowledge(5);
+  dataplane->cores[1].is_drained = 1;
+  dataplane->cores[1].instance_id = dataplane->instance_id + 1;
+  EXPECT_EQ(look(5).acknowledged, Acknowledged::missing);
+}
+
+TEST_F(AcknowledgementTest, G14_AnythingButOneIsNotDrained) {
+  PlayedDataplane dataplane(scratch_.path(), 1);
+  dataplane->cores[0].is_drained = 2;
+  EXPECT_EQ(look(5).acknowledged, Acknowledged::missing);
+}
+
 TEST_F(AcknowledgementTest, OnlyTheGenerationThatIsPublishedCounts) {
   PlayedDataplane dataplane(scratch_.path(), 1);
   dataplane.acknowledge(5);

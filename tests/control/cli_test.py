@@ -1,21 +1,27 @@
 """The operator's program as a person and a script meet it: help, exit codes, `check`, pipes (F01-F04, F12)."""
 
+import contextlib
+import fcntl
 import json
 import os
 import pathlib
+import pty
 import re
 import signal
 import socket
+import struct
 import subprocess
 import tempfile
+import termios
 import threading
 
 import pytest
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 NOONMARK = ROOT / "build" / "control" / "noonmark"
-COMMANDS = ("run", "status", "counters", "keys", "rotate", "check", "query")
-ASKING = ("status", "counters", "keys", "rotate")
+COMMANDS = ("run", "status", "counters", "keys", "ports", "clock", "upstreams", "rotate", "reload", "drain", "undrain",
+            "check", "query")
+ASKING = ("status", "counters", "keys", "ports", "clock", "upstreams", "rotate", "reload")
 KE_UID, KEEPER_UID = 62102, 62101  # control/roles.h
 GOOD = """[server]
 name = "time.example.net"
@@ -92,7 +98,9 @@ def test_version_is_that_of_the_build():
 
 @pytest.mark.parametrize("words", [(), ("frobnicate",), ("status", "--frobnicate"), ("status", "extra"), ("check",),
                                    ("run",), ("query",), ("query", "h", "-4", "-6"), ("query", "h", "--ke-port", "0"),
-                                   ("query", "h", "--ntp-port", "65536"), ("query", "h", "--samples", "0")])
+                                   ("drain",), ("undrain",), ("drain", "one"), ("drain", "-1"), ("undrain", ""),
+                                   ("drain", "1", "2"),
+                                   ("drain", "4294967296"), ("query", "h", "--ntp-port", "65536"), ("query", "h", "--samples", "0")])
 def test_f12_wrong_usage_is_2(words):
     done = noonmark(*words)
     assert done.returncode == 2
@@ -116,6 +124,11 @@ def test_f12_a_stale_socket_is_nobody(tmp_path):
     (tmp_path / "admin" / "socket").unlink()
     (tmp_path / "admin" / "socket").write_text("no socket at all")
     assert noonmark("status", "--pages", tmp_path).returncode == 3
+
+
+@pytest.mark.parametrize("command", ["drain", "undrain"])
+def test_f12_nobody_answers_a_command_about_one_core_either(command, tmp_path):
+    assert noonmark(command, "3", "--pages", tmp_path).returncode == 3
 
 
 def answering(pages, reply):
@@ -165,6 +178,53 @@ def test_f12_a_reader_that_leaves_ends_it_quietly(tmp_path):
     assert lines[0].startswith("generation ?")
     assert int(lines[1]) in (0, 128 + signal.SIGPIPE)  # 0: head read faster than it left
     assert done.stderr == ""
+
+
+def test_f12_an_answer_that_cannot_be_written_is_no_success(folder):
+    for target in ("/dev/full", "&-"):
+        done = subprocess.run(["bash", "-c", f'"$0" check "$1" >{target}', NOONMARK, folder / "noonmark.toml"],
+                              capture_output=True, text=True, timeout=20, check=False)
+        assert done.returncode == 1
+        assert "cannot be written" in done.stderr
+
+
+def test_f12_a_stale_socket_is_nobody_for_every_command(tmp_path):
+    (tmp_path / "admin").mkdir()
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as stale:
+        stale.bind(str(tmp_path / "admin" / "socket"))
+    for command in ASKING:
+        done = noonmark(command, "--pages", tmp_path)
+        assert done.returncode == 3 and len(done.stderr.splitlines()) == 1, done.stderr
+
+
+def on_terminal(columns, *words):
+    """What a terminal of that width is told, line ends made plain."""
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+    with subprocess.Popen([NOONMARK, *map(str, words)], stdin=theirs, stdout=theirs, stderr=theirs) as process:
+        os.close(theirs)
+        told = b""
+        with contextlib.suppress(OSError):  # EIO: the last writer has gone
+            while part := os.read(ours, 4096):
+                told += part
+    os.close(ours)
+    return process.returncode, told.decode("ascii").replace("\r\n", "\n")
+
+
+def test_f12_a_terminal_of_40_columns_gets_the_same_whole_words(tmp_path, folder):
+    """Lines are the terminal's to wrap: what we would cut could not be copied, and a script would see it too."""
+    for words in (["--help"], ["status", "--help"], ["check", folder / "noonmark.toml"], ["status", "--pages", tmp_path]):
+        piped = noonmark(*words)
+        code, told = on_terminal(40, *words)
+        assert code == piped.returncode
+        assert sorted(told.splitlines()) == sorted((piped.stdout + piped.stderr).splitlines())
+        assert "\x1b" not in told, "no colours, no cursor games"
+
+
+def test_f12_help_fits_80_columns_and_cuts_no_word():
+    for words in ([], *([command] for command in COMMANDS)):
+        for line in noonmark(*words, "--help").stdout.splitlines():
+            assert len(line) <= 80 and not line.endswith("-"), line
 
 
 def test_f12_speaks_ascii_in_any_locale_and_width():

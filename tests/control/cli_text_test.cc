@@ -17,7 +17,14 @@ const json lab_status = json::parse(R"({
   "server": "time.noonmark.test", "version": "0.1.0", "ntp_port": 123,
   "addresses": ["10.123.0.1", "fd00:123::1"],
   "dataplane": {"running": true, "pid": 4711, "uptime_s": 3700, "tier": "aesni", "instruction_sets": "AES-NI",
-                "cores": [{"cpu": 1, "heartbeat_age_ms": 0, "acknowledged_keys": 3}], "ports": ["af_packet:nm-srv"]},
+                "aeads": [{"aead": 15, "name": "A", "tier": "wide", "instruction_sets": "AES, VAES"},
+                          {"aead": 16, "name": "B", "tier": "aesni", "instruction_sets": "AES"},
+                          {"aead": 17, "name": "C", "tier": "aesni", "instruction_sets": "AES"},
+                          {"aead": 30, "name": "D", "tier": "gcm", "instruction_sets": "PCLMULQDQ"}],
+                "cores": [{"cpu": 1, "state": "in service", "queues": 2, "received_packets": 9, "sent_packets": 8,
+                           "heartbeat_age_ms": 0, "acknowledged_keys": 3},
+                          {"cpu": 3, "state": "drained", "queues": 0, "received_packets": 5, "sent_packets": 5,
+                           "heartbeat_age_ms": 9, "acknowledged_keys": 2}], "ports": ["af_packet:nm-srv"]},
   "clock": {"running": true, "synchronised": false, "state": "local", "source": "kernel clock", "stratum": 10,
             "leap": 0, "reference_id": "LOCL", "root_delay_us": 0, "root_dispersion_us": 12, "valid_for_s": 66,
             "age_ms": 80},
@@ -35,8 +42,12 @@ TEST(StatusText, TellsAWholeReport) {
             "server     time.noonmark.test\n"
             "addresses  10.123.0.1 fd00:123::1, UDP port 123\n"
             "dataplane  up 1 h 1 min, pid 4711, crypto aesni\n"
+            "  crypto   AEAD 15: wide (AES, VAES)\n"
+            "  crypto   AEAD 16, 17: aesni (AES)\n"
+            "  crypto   AEAD 30: gcm (PCLMULQDQ)\n"
             "  port     af_packet:nm-srv\n"
-            "  core     CPU 1, seen 0 ms ago, keys of generation 3\n"
+            "  core     CPU 1 in service, 2 queues, packets 9 in 8 out, seen 0 ms ago, keys of generation 3\n"
+            "  core     CPU 3 drained, 0 queues, packets 5 in 5 out, seen 9 ms ago, keys of generation 2\n"
             "clock      local (kernel clock), reference LOCL\n"
             "  told     stratum 10, leap 0\n"
             "  error    root delay 0 us, dispersion 12 us\n"
@@ -129,6 +140,7 @@ TEST(Texts, AReportOfAnotherVersionIsReadAsFarAsItGoes) {
     EXPECT_THAT(counters_text(strange), HasSubstr("NOT running"));
     EXPECT_THAT(keys_text(strange, 0), StartsWith("generation ?"));
     EXPECT_THAT(rotate_text(strange), StartsWith("new key ?"));
+    EXPECT_EQ(drain_text(strange), "?\n");
     EXPECT_THAT(check_text(strange, 0), StartsWith("server"));
   }
 }

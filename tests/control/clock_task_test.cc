@@ -244,7 +244,7 @@ TEST_F(ClockTask, HearsThatThereAreNoUpstreamsAndClosesOnAnythingElse) {
   good.header = {message_magic, MessageKind::upstream_report, 1};
   UpstreamReport measured = good;
   measured.source_count = 1;
-  EXPECT_TRUE(is_closed_after(measured)) << "nobody may measure for us yet";
+  EXPECT_TRUE(is_closed_after(measured)) << "there is no such server in the configuration";
   UpstreamReport other_kind = good;
   other_kind.header.kind = MessageKind::rotate_request;
   EXPECT_TRUE(is_closed_after(other_kind));

@@ -3,16 +3,11 @@
 
 #include "control/config.h"
 
-#include <chrono>
-#include <fcntl.h>
-#include <fstream>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
-#include "control/file_check.h"
 #include "nts/siv/siv.h"
+#include "tests/control/config_text.h"
 
 namespace control {
 namespace {
@@ -20,53 +15,57 @@ namespace {
 using testing::HasSubstr;
 using testing::MatchesRegex;
 using testing::StartsWith;
+using tests::dataplane;
+using tests::error_of;
+using tests::nts_ke;
+using tests::server;
+using tests::whole;
+using tests::with;
 
-const std::string server = "[server]\nname = \"time.example.net\"\n";
-const std::string dataplane = "[dataplane]\ndevices = [\"af_packet:eth0\"]\n";
-const std::string nts_ke = "[nts_ke]\ncertificate = \"/c.pem\"\nprivate_key = \"/k.pem\"\n";
-const std::string whole = server + dataplane + nts_ke;
-
-std::string error_of(const std::string& text) {
-  try {
-    static_cast<void>(parse_config(text, "t.toml"));
-  } catch (const ConfigError& error) {
-    return error.what();
+TEST(ParseConfig, A04_TakesVlanIdsOrTheWordAnyAndRefusesTheRest) {
+  const auto vlans = [](const std::string& value) {
+    return parse_config(with("dataplane", "vlans = " + value), "t.toml").dataplane.vlans;
+  };
+  EXPECT_THAT(vlans("'any'"), testing::IsEmpty());
+  EXPECT_THAT(vlans("[0]"), testing::ElementsAre(0));
+  EXPECT_THAT(vlans("[4094, 1]"), testing::ElementsAre(4094, 1));
+  std::string longest = "[0";
+  for (int id = 1; id < 64; ++id) longest += ", " + std::to_string(id);
+  EXPECT_EQ(vlans(longest + "]").size(), 64U);
+  for (const std::string& bad : {std::string("[]"), std::string("[4095]"), std::string("[-1]"),
+                                 std::string("[7, 7]"), std::string("'all'"), std::string("7"),
+                                 std::string("['7']"), std::string("[1.0]"), longest + ", 64]"}) {
+    EXPECT_THAT(error_of(with("dataplane", "vlans = " + bad)), HasSubstr("[dataplane] vlans")) << bad;
   }
-  return "";
 }
 
-// The whole example with one more line in one section.
-std::string with(const std::string& section, const std::string& line) {
-  std::string text = whole;
-  const std::string heading = "[" + section + "]\n";
-  const std::size_t at = text.find(heading);
-  if (at == std::string::npos) return text + heading + line + "\n";
-  return text.insert(at + heading.size(), line + "\n");
+TEST(ParseConfig, F05_AListOfAHundredThousandAddressesIsRefusedForItsLength) {
+  std::string list = "addresses = [";
+  for (int i = 0; i < 100'000; ++i) {
+    list += "'10." + std::to_string(i >> 16 & 255) + "." + std::to_string(i >> 8 & 255) + "." +
+            std::to_string(i & 255) + "/8', ";
+  }
+  EXPECT_THAT(error_of(with("server", list + "]")), HasSubstr("[server] addresses: it has 100000 elements"));
 }
 
-class ConfigFile : public testing::Test {
- protected:
-  void SetUp() override {
-    std::string form = "/tmp/noonmark-config-test-XXXXXX";
-    ASSERT_NE(::mkdtemp(form.data()), nullptr);
-    directory_ = form;
+TEST(ParseConfig, TakesAReplyGatewayForADeviceThatThereIs) {
+  const auto error = [](const std::string& value) {
+    return error_of(with("dataplane", "reply_gateways = " + value));
+  };
+  EXPECT_EQ(error("[]"), "");
+  EXPECT_EQ(error("['af_packet:eth0=02:00:00:00:00:09']"), "");
+  EXPECT_EQ(error("['af_packet:eth0=fE:dc:BA:98:76:54']"), "");
+  for (const char* bad : {"'af_packet:eth0=02:00:00:00:00:09'", "['af_packet:eth0']",
+                          "['=02:00:00:00:00:09']", "['af_packet:eth0=02:00:00:00:00']",
+                          "['af_packet:eth0=02:00:00:00:00:09:0a']", "['af_packet:eth0=02:00:00:00:00:9']",
+                          "['af_packet:eth0=02-00-00-00-00-09']", "['af_packet:eth0=02:00:00:00:00:0g']",
+                          "['af_packet:eth0=02:00:00:00:00:-9']", "['af_packet:eth0=00:00:00:00:00:00']",
+                          "['af_packet:eth0=03:00:00:00:00:09']", "['af_packet:eth0=ff:ff:ff:ff:ff:ff']",
+                          "['eth0=02:00:00:00:00:09']", "['af_packet:eth1=02:00:00:00:00:09']",
+                          "['af_packet:eth0=02:00:00:00:00:09', 'af_packet:eth0=02:00:00:00:00:0a']"}) {
+    EXPECT_THAT(error(bad), HasSubstr("[dataplane] reply_gateways")) << bad;
   }
-  void TearDown() override { std::filesystem::remove_all(directory_); }
-
-  std::filesystem::path write(const std::string& name, const std::string& text) {
-    std::ofstream(directory_ / name, std::ios::binary) << text;
-    return directory_ / name;
-  }
-  static std::string error_of_file(const std::filesystem::path& path) {
-    try {
-      static_cast<void>(read_config(path));
-    } catch (const ConfigError& error) {
-      return error.what();
-    }
-    return "";
-  }
-  std::filesystem::path directory_;
-};
+}
 
 TEST(ParseConfig, TakesTheShortestFileAndGivesTheDefaults) {
   const Config config = parse_config(whole, "t.toml");
@@ -87,7 +86,8 @@ TEST(ParseConfig, ReadsEveryOption) {
       "[nts_ke]\nlisten = ['::1']\nport = 4443\ncertificate = '/c'\nprivate_key = '/k'\nntp_server = "
       "'192.0.2.9'\n"
       "ntp_servers_ours = ['b.example', '2001:db8::2']\nworkers = 2\nconnections_max = 10\n"
-      "connections_per_source_max = 5\ndeadline_ms = 1000\n"
+      "aeads = [15, 30]\ngcm_siv_export = 'strict'\n"
+      "connections_per_source_max = 5\nphase_deadline_ms = 500\ndeadline_ms = 1000\n"
       "[keys]\nfile = '/k/keys'\nretention_s = 3600\n"
       "[clock]\nsource = 'local'\nstratum = 3\nreference_id = 'LAB1'\nholdover_max_error_us = 500\ndrift_ppb "
       "= 100\n"
@@ -116,7 +116,10 @@ TEST(ParseConfig, ReadsEveryOption) {
   EXPECT_EQ(config.nts_ke.ntp_servers_ours.size(), 2U);
   EXPECT_EQ(config.nts_ke.workers, 2U);
   EXPECT_EQ(config.nts_ke.connections_max, 10U);
+  EXPECT_EQ(config.nts_ke.aeads, (std::vector<std::uint16_t>{15, 30}));
+  EXPECT_EQ(config.nts_ke.gcm_siv_export, control::GcmSivExport::strict);
   EXPECT_EQ(config.nts_ke.connections_per_source_max, 5U);
+  EXPECT_EQ(config.nts_ke.phase_deadline_ms, 500U);
   EXPECT_EQ(config.nts_ke.deadline_ms, 1000U);
   EXPECT_EQ(config.keys.file, "/k/keys");
   EXPECT_EQ(config.keys.retention_s, 3600U);
@@ -126,6 +129,62 @@ TEST(ParseConfig, ReadsEveryOption) {
   EXPECT_EQ(config.clock.holdover_max_error_us, 500U);
   EXPECT_EQ(config.clock.drift_ppb, 100U);
   EXPECT_EQ(config.paths.pages, "/dev/shm/x");
+}
+
+TEST(ParseConfig, ReadsUpstreamsInTheirOrderAndGivesTheDefaults) {
+  const Config config =
+      parse_config(whole +
+                       "[clock]\nsource = 'upstream'\nupstream_max_error_us = 5000\nupstream_quorum = 3\n"
+                       "[[upstream]]\nhost = 'u.example.net'\n"
+                       "[[upstream]]\nhost = '192.0.2.1'\nport = 4461\nnts = true\nca = '/ca.pem'\nminpoll = "
+                       "2\nmaxpoll = 4\n"
+                       "iburst = false\ntrust = 'witness'\n"
+                       "[[upstream]]\nhost = '2001:db8::1'\nminpoll = 12\n"
+                       "[[upstream]]\nhost = '2001:db8::2'\nmaxpoll = 3\n",
+                   "t.toml");
+  EXPECT_EQ(config.clock.source, ClockSource::upstream);
+  EXPECT_EQ(config.clock.upstream_max_error_us, 5000U);
+  EXPECT_EQ(config.clock.upstream_quorum, 3U);
+  ASSERT_EQ(config.upstreams.size(), 4U);
+  const Upstream& usual = config.upstreams[0];
+  EXPECT_EQ(usual.host, "u.example.net");
+  EXPECT_EQ(usual.port, 0);
+  EXPECT_FALSE(usual.nts);
+  EXPECT_EQ(usual.minpoll, 6U);
+  EXPECT_EQ(usual.maxpoll, 10U);
+  EXPECT_TRUE(usual.iburst);
+  EXPECT_EQ(usual.trust, UpstreamTrust::fallback);
+  const Upstream& other = config.upstreams[1];
+  EXPECT_EQ(other.port, 4461);
+  EXPECT_TRUE(other.nts);
+  EXPECT_EQ(other.ca, "/ca.pem");
+  EXPECT_EQ(other.minpoll, 2U);
+  EXPECT_EQ(other.maxpoll, 4U);
+  EXPECT_FALSE(other.iburst);
+  EXPECT_EQ(other.trust, UpstreamTrust::witness);
+  EXPECT_EQ(config.upstreams[2].maxpoll, 12U) << "who writes one of the two means that one";
+  EXPECT_EQ(config.upstreams[3].minpoll, 3U);
+}
+
+TEST(ParseConfig, RefusesUpstreamsThatCannotBeMeant) {
+  const auto error = [](const std::string& lines) { return error_of(whole + lines); };
+  const std::string one = "[[upstream]]\nhost = 'u.example.net'\n";
+  EXPECT_EQ(error(one), "");
+  EXPECT_THAT(error("[upstream]\nhost = 'u'\n"), HasSubstr("write [[upstream]] on a line of its own"));
+  EXPECT_THAT(error("[[upstream]]\nnts = true\n"), HasSubstr("[[upstream]] host is missing"));
+  EXPECT_THAT(error(one + one), HasSubstr("stands there twice"));
+  EXPECT_THAT(error(one + "minpoll = 7\nmaxpoll = 6\n"), HasSubstr("minpoll is larger than maxpoll"));
+  EXPECT_THAT(error(one + "maxpoll = 18\n"), HasSubstr("[[upstream]] maxpoll"));
+  EXPECT_THAT(error(one + "ca = '/ca.pem'\n"), HasSubstr("asked without NTS"));
+  EXPECT_THAT(error(one + "trust = 'all'\n"), HasSubstr("choose one of \"witness\", \"fallback\""));
+  EXPECT_THAT(error(one + "prefer = true\n"),
+              HasSubstr("[[upstream]] prefer is not an option; there are only ca"));
+  EXPECT_THAT(error("[clock]\nsource = 'upstream'\n"), HasSubstr("no [[upstream]] may give the time"));
+  EXPECT_THAT(error("[clock]\nsource = 'upstream'\n" + one + "trust = 'witness'\n"),
+              HasSubstr("no [[upstream]] may give the time"));
+  std::string many;
+  for (int i = 0; i < 17; ++i) many += "[[upstream]]\nhost = 'u" + std::to_string(i) + ".example.net'\n";
+  EXPECT_THAT(error(many), HasSubstr("there are 17 [[upstream]] sections"));
 }
 
 TEST(ParseConfig, F01_RefusesWhatIsNoPlainText) {
@@ -199,6 +258,7 @@ TEST(ParseConfig, F03_RefusesEachNumberOutsideItsRangeAndTakesItsEdges) {
       {"nts_ke", "workers", 1, 16},
       {"nts_ke", "connections_max", 64, 65536},  // below 64 it is at odds with the per-source default
       {"nts_ke", "connections_per_source_max", 1, 2048},
+      {"nts_ke", "phase_deadline_ms", 100, 60'000},
       {"nts_ke", "deadline_ms", 100, 60'000},
       {"keys", "retention_s", 1, 3653LL * 86400},
       {"clock", "stratum", 1, 15},
@@ -340,13 +400,34 @@ TEST(ParseConfig, ReadsNamesAndDevicesWithinTheirBounds) {
   const auto device = [](const std::string& text) {
     return error_of(server + "[dataplane]\ndevices = ['" + text + "']\n" + nts_ke);
   };
-  for (const std::string good : {"af_packet:eth0", "af_packet:123456789012345", "af_xdp:eth0",
-                                 "vdev:net_pcap0,rx_pcap=/a,tx_pcap=/b"}) {
+  for (const std::string good :
+       {"af_packet:eth0", "af_packet:123456789012345", "af_xdp:eth0", "af_xdp:123456789012345,busy_budget=0",
+        "af_xdp:eth0,busy_budget=65535", "vdev:net_pcap0,rx_pcap=/a,tx_pcap=/b", "pci:0000:3b:00.0",
+        "pci:10de:FF:1f.7,rx_vec_en=0"}) {
     EXPECT_EQ(device(good), "") << good;
   }
-  for (const std::string bad :
-       {"", "eth0", "af_packet:", "af_packet:1234567890123456", "af_packet:a/b", "af_packet:eth0,x=1",
-        "vdev:a b", "vdev:", "pci:0000:3b:00.0", "af_xdp:", "af_xdp:a/b", "AF_PACKET:eth0"}) {
+  for (const std::string bad : {"",
+                                "eth0",
+                                "af_packet:",
+                                "af_packet:1234567890123456",
+                                "af_packet:a/b",
+                                "af_packet:eth0,x=1",
+                                "af_packet:eth0,busy_budget=64",
+                                "af_xdp:eth0,x=1",
+                                "af_xdp:eth0,busy_budget=",
+                                "af_xdp:eth0,busy_budget=-1",
+                                "af_xdp:eth0,busy_budget=1,x=1",
+                                "af_xdp:eth0,busy_budget=123456",
+                                "af_xdp:1234567890123456,busy_budget=1",
+                                "vdev:a b",
+                                "vdev:",
+                                "pci:",
+                                "pci:3b:00.0",
+                                "pci:0000:3b:00.8",
+                                "pci:0000:3b:00.0;x",
+                                "af_xdp:",
+                                "af_xdp:a/b",
+                                "AF_PACKET:eth0"}) {
     EXPECT_THAT(device(bad), HasSubstr("[dataplane] devices[0]")) << bad;
   }
 }
@@ -357,94 +438,10 @@ TEST(ParseConfig, AsksForWhatNobodyCanGuess) {
   EXPECT_THAT(error_of(server + dataplane), StartsWith("t.toml:0:0: [nts_ke] certificate is missing; "));
   EXPECT_EQ(error_of(server + "answer_nts = false\n" + dataplane), "");
   EXPECT_THAT(error_of(with("server", "answer_nts = false\nanswer_plain = false")), HasSubstr("both false"));
+  EXPECT_THAT(error_of(with("nts_ke", "aeads = [30]")), HasSubstr("is without 15"));
+  EXPECT_THAT(error_of(with("nts_ke", "aeads = [15, 18]")), HasSubstr("18 is no AEAD"));
+  EXPECT_THAT(error_of(with("nts_ke", "gcm_siv_export = 'chrony'")), HasSubstr("\"strict\""));
   EXPECT_THAT(error_of(with("nts_ke", "connections_max = 63")), HasSubstr("larger than connections_max"));
-}
-
-TEST_F(ConfigFile, LaterFilesWinKeyByKey) {
-  const auto base = write("base.toml", whole + "[clock]\nsource = 'local'\nstratum = 3\n");
-  const std::vector<std::filesystem::path> overlays = {
-      write("one.toml", "[clock]\nstratum = 4\n[server]\naddresses = ['192.0.2.1/24']\n"),
-      write("two.toml", "[clock]\nstratum = 5\n[server]\naddresses = 'auto'\nntp_port = 4123\n")};
-  const Config config = read_config(base, overlays);
-  EXPECT_EQ(config.clock.stratum, 5U);
-  EXPECT_EQ(config.clock.source, ClockSource::local);
-  EXPECT_TRUE(config.server.addresses_automatic);
-  EXPECT_TRUE(config.server.addresses.empty());
-  EXPECT_EQ(config.server.ntp_port, 4123);
-  const std::vector<std::filesystem::path> broken = {write("three.toml", "[clock]\n\nstratum = 0\n")};
-  try {
-    static_cast<void>(read_config(base, broken));
-    ADD_FAILURE() << "an overlay with a wrong value was taken";
-  } catch (const ConfigError& error) {
-    EXPECT_THAT(error.what(), StartsWith((directory_ / "three.toml").native() + ":3:11: [clock] stratum"));
-  }
-}
-
-TEST_F(ConfigFile, F01_RefusesWhatIsNoRegularFileAtOnce) {
-  const auto started = std::chrono::steady_clock::now();
-  EXPECT_THAT(error_of_file(directory_ / "none.toml"), HasSubstr("none.toml:0:0: cannot open it"));
-  EXPECT_THAT(error_of_file(directory_), HasSubstr("no regular file"));
-  ASSERT_EQ(::mkfifo((directory_ / "fifo").c_str(), 0600), 0);
-  EXPECT_THAT(error_of_file(directory_ / "fifo"), HasSubstr("no regular file"));
-  EXPECT_THAT(error_of_file("/dev/zero"), HasSubstr("no regular file"));
-  EXPECT_THAT(error_of_file(write("empty.toml", "")), HasSubstr("empty.toml:1:1: the file is empty"));
-  const auto huge = write("huge.toml", "");
-  std::filesystem::resize_file(huge, std::uintmax_t{1} << 30);
-  EXPECT_THAT(error_of_file(huge), HasSubstr("larger than 1048576 octets"));
-  std::filesystem::resize_file(huge, (1 << 20) + 1);
-  EXPECT_THAT(error_of_file(huge), HasSubstr("larger than 1048576 octets"));
-  std::filesystem::resize_file(huge, 1 << 20);
-  EXPECT_THAT(error_of_file(huge), HasSubstr("huge.toml:1:1: there is a NUL octet"));
-  EXPECT_LT(std::chrono::steady_clock::now() - started, std::chrono::seconds(10));  // it ends at all
-}
-
-TEST_F(ConfigFile, F04_RefusesFilesThatOthersMayWriteAndRelativePaths) {
-  const auto file = write("c.toml", whole);
-  EXPECT_EQ(error_of_file(file), "");
-  ASSERT_EQ(::chmod(file.c_str(), 0646), 0);
-  EXPECT_THAT(error_of_file(file), HasSubstr("anybody may write it; "));
-  ASSERT_EQ(::chmod(file.c_str(), 0644), 0);
-  const auto before = std::filesystem::current_path();
-  std::filesystem::current_path(directory_);
-  EXPECT_THAT(error_of_file("c.toml"), HasSubstr("relative"));
-  std::filesystem::current_path(before);
-}
-
-TEST_F(ConfigFile, F04_RefusesKeyMaterialThatOthersCanReach) {
-  const uid_t own = ::geteuid();
-  const gid_t group = ::getegid();
-  const auto error_of_key = [&](const std::filesystem::path& path) -> std::string {
-    try {
-      require_secret_file(path, own, group);
-    } catch (const FileError& error) {
-      return error.what();
-    }
-    return "";
-  };
-  const auto key = write("key.pem", "secret\n");
-  for (const mode_t good : {0600U, 0400U, 0640U}) {
-    ASSERT_EQ(::chmod(key.c_str(), good), 0);
-    EXPECT_EQ(error_of_key(key), "") << std::oct << good;
-  }
-  for (const mode_t bad : {0604U, 0602U, 0601U, 0620U, 0660U, 0644U, 0666U}) {
-    ASSERT_EQ(::chmod(key.c_str(), bad), 0);
-    EXPECT_THAT(error_of_key(key), HasSubstr("chmod")) << std::oct << bad;
-  }
-  ASSERT_EQ(::chmod(key.c_str(), 0600), 0);
-  std::filesystem::create_symlink(key, directory_ / "link.pem");
-  EXPECT_THAT(error_of_key(directory_ / "link.pem"), HasSubstr("symbolic link"));
-  EXPECT_THAT(error_of_key(directory_), HasSubstr("no regular file"));
-  EXPECT_THAT(error_of_key(directory_ / "none.pem"), HasSubstr("cannot look at it"));
-  if (own != 0) GTEST_SKIP() << "owners other than oneself need root";
-  ASSERT_EQ(::chown(key.c_str(), 62103, 62103), 0);
-  EXPECT_THAT(error_of_key(key), HasSubstr("it belongs to uid 62103"));
-  // A root-owned key that the reader's group may read is how packaged certificates are kept.
-  ASSERT_EQ(::chown(key.c_str(), 0, 62102), 0);
-  EXPECT_THROW(require_secret_file(key, 62102, 62102), FileError);
-  ASSERT_EQ(::chmod(key.c_str(), 0640), 0);
-  EXPECT_NO_THROW(require_secret_file(key, 62102, 62102));
-  ASSERT_EQ(::chown(key.c_str(), 0, 62103), 0);
-  EXPECT_THROW(require_secret_file(key, 62102, 62102), FileError);
 }
 
 }  // namespace

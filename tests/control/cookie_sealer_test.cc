@@ -50,6 +50,30 @@ TEST_F(CookieSealerTest, C28_ACookieHas100OctetsUnderEveryKey) {
   }
 }
 
+TEST_F(CookieSealerTest, C28_UnderEveryAeadCookiesHoldBothKeysAndHaveOneLength) {
+  const nts::KeyRing ring = make_ring({{7, KeyState::current}});
+  sealer_.load(ring);
+  for (const nts::Aead& aead : nts::aeads) {
+    SealRequest request{};
+    request.aead = aead.number;
+    request.key_bytes = aead.key_bytes;
+    std::fill_n(request.c2s.begin(), aead.key_bytes, std::uint8_t{0xc2});
+    std::fill_n(request.s2c.begin(), aead.key_bytes, std::uint8_t{0x52});
+    tests::Octets keys(aead.key_bytes, 0xc2);
+    keys.resize(2 * std::size_t{aead.key_bytes}, 0x52);
+    const SealReply reply = seal(request);
+    ASSERT_EQ(reply.status, Status::ok) << aead.name;
+    EXPECT_EQ(reply.cookie_bytes, aead.cookie_bytes());
+    for (const auto& cookie : reply.cookies) {
+      const auto whole = std::span(cookie).first(reply.cookie_bytes);
+      tests::Octets opened;
+      EXPECT_TRUE(
+          tests::nettle_open(ring.slot_of(7).key, {}, whole.subspan(4, 16), whole.subspan(20), opened));
+      EXPECT_EQ(opened, keys);
+    }
+  }
+}
+
 TEST_F(CookieSealerTest, P29_T11_NoTwoCookiesHaveMoreInCommonThanTheKeyId) {
   const nts::KeyRing ring = make_ring({{0x01020304, KeyState::current}});
   sealer_.load(ring);

@@ -152,7 +152,7 @@ TEST_F(KeClientTest, RefusesRepliesThatCannotBeUsedAndSaysWhy) {
   const auto with = [](const Octets& reply) { return Behaviour{.ke_reply = reply}; };
   EXPECT_THAT(fault_of(with(records({ntpv4, aead_15, end}))), HasSubstr("holds no cookie"));
   EXPECT_THAT(fault_of(with(records({ntpv4, {0x80, 4, 0, 0}, end}))), HasSubstr("none of the AEAD"));
-  EXPECT_THAT(fault_of(with(records({ntpv4, {0x80, 4, 0, 2, 0, 30}, record(5, Octets(68)), end}))),
+  EXPECT_THAT(fault_of(with(records({ntpv4, {0x80, 4, 0, 2, 0, 16}, record(5, Octets(132)), end}))),
               HasSubstr("was not offered"));
   EXPECT_THAT(fault_of(with(records({{0x80, 1, 0, 0}, end}))), HasSubstr("does not offer NTPv4"));
   EXPECT_THAT(fault_of(with(records({ntpv4, aead_15, record(5, Octets(100))}))),

@@ -79,6 +79,29 @@ class KeSessionTest : public testing::Test {
   Octets received_;
 };
 
+// What both ends export, for a client that sends record 1024 and for one of chrony 4.4 that does not.
+TEST_F(KeSessionTest, P10_P11_TheKeysOfAead30AreExportedAsTheClientDoes) {
+  policy_.aeads = {30, 15};
+  const Octets chrony_4_6_1 = nts::ke::write_client_request(std::vector<std::uint16_t>{30, 15});
+  Octets chrony_4_4 = chrony_4_6_1;
+  chrony_4_4.erase(chrony_4_4.end() - 8, chrony_4_4.end() - 4);  // record 1024, in front of the end
+  for (const bool sends_1024 : {true, false}) {
+    KeSession session(*server_, policy_);
+    TlsConnection client = TlsConnection::connect(*client_, "time.test");
+    pump(client, session);
+    client.send(sends_1024 ? chrony_4_6_1 : chrony_4_4);
+    pump(client, session);
+    ASSERT_TRUE(session.wants_cookies());
+    EXPECT_EQ(session.request().aead, 30U);
+    EXPECT_EQ(session.request().key_bytes, 16U);
+    std::array<std::uint8_t, 16> key{};
+    ASSERT_TRUE(client.export_key(
+        "EXPORTER-network-time-security",
+        nts::ke::exporter_context(sends_1024 ? 30 : 15, nts::ke::Direction::client_to_server), key));
+    EXPECT_TRUE(std::equal(key.begin(), key.end(), session.request().c2s.begin()));
+  }
+}
+
 TEST_F(KeSessionTest, D01_P01_P12_AWholeConversationEndsWithEightCookiesAndCloseNotify) {
   KeSession session(*server_, policy_);
   TlsConnection client = TlsConnection::connect(*client_, "time.test");
@@ -210,6 +233,116 @@ TEST_F(KeSessionTest, E03_ARequestWithABrokenRecordBehindItIsNotAnswered) {
     session.finish(reply());
     EXPECT_EQ(session.outcome(), KeOutcome::handshake_failed);
     EXPECT_NE(session.fault(), "");
+  }
+}
+
+// What `phase` a conversation is in decides which deadline counts (ke_limits.h).
+TEST_F(KeSessionTest, E18_EveryPhaseIsEnteredWhenItsOctetsAreWhole) {
+  using control::KePhase;
+  KeSession session(*server_, policy_);
+  TlsConnection client = TlsConnection::connect(*client_, "time.test");
+  EXPECT_EQ(session.phase(), KePhase::hello);
+  const Octets hello = client.take_output();
+  session.receive(std::span(hello).first(hello.size() - 1));
+  EXPECT_TRUE(session.take_output().empty());
+  EXPECT_EQ(session.phase(), KePhase::hello);
+  session.receive(std::span(hello).last(1));
+  client.receive(session.take_output(), received_);
+  EXPECT_EQ(session.phase(), KePhase::finished);
+  const Octets finished = client.take_output();
+  session.receive(std::span(finished).first(finished.size() - 1));
+  EXPECT_EQ(session.phase(), KePhase::finished);
+  session.receive(std::span(finished).last(1));
+  EXPECT_EQ(session.phase(), KePhase::request);
+  client.send(good_request());
+  pump(client, session);
+  EXPECT_EQ(session.phase(), KePhase::request) << "the keeper is waited for";
+  session.finish(reply());
+  EXPECT_EQ(session.phase(), KePhase::farewell);
+}
+
+TEST_F(KeSessionTest, E05_AConversationIsReadUpToItsBoundAndNoFurther) {
+  const Octets unknown_record = {0x40, 0, 0x0f, 0xe0};
+  for (const bool is_over : {false, true}) {
+    received_.clear();
+    KeSession session(*server_, policy_);
+    TlsConnection client = TlsConnection::connect(*client_, "time.test");
+    std::size_t sent_bytes = 0;
+    const auto carry = [&] {
+      const Octets up = client.take_output();
+      sent_bytes += up.size();
+      session.receive(up);
+      client.receive(session.take_output(), received_);
+    };
+    carry();
+    carry();
+    ASSERT_EQ(client.state(), TlsConnection::State::established);
+    client.send(unknown_record);  // a record that never ends
+    carry();
+    // Filled with octets that mean nothing; then the last octet is one too many, or not.
+    Octets filler(control::conversation_bytes_max - sent_bytes + (is_over ? 1 : 0));
+    filler[0] = 23, filler[1] = 3, filler[2] = 3, filler[3] = 0x40,
+    filler[4] = 0;  // a record that is not whole
+    session.receive(std::span(filler).first(16000));
+    EXPECT_FALSE(session.is_done());
+    session.receive(std::span(filler).subspan(16000));
+    EXPECT_EQ(session.outcome(), is_over ? KeOutcome::error_bad_request : KeOutcome::handshake_failed);
+    client.receive(session.take_output(), received_);
+    if (is_over) {
+      EXPECT_EQ(received_, nts::ke::write_error(nts::ke::ErrorCode::bad_request));
+    }
+  }
+}
+
+TEST_F(KeSessionTest, E06_AHelloThatNeverEndsIsReadUpToTheBound) {
+  // A ClientHello of 128 KiB in records of one octet: six octets on the network for each.
+  Octets wire;
+  for (std::size_t i = 0; wire.size() <= control::conversation_bytes_max; ++i) {
+    const Octets header = {1, 1, 0xff, 0xff};
+    const std::uint8_t octet = i < header.size() ? header[i] : 0;
+    wire.insert(wire.end(), {22, 3, 1, 0, 1, octet});
+  }
+  KeSession session(*server_, policy_);
+  session.receive(std::span(wire).first(control::conversation_bytes_max));
+  EXPECT_FALSE(session.is_done());
+  session.receive(std::span(wire).last(1));
+  EXPECT_EQ(session.outcome(), KeOutcome::handshake_failed);
+}
+
+TEST_F(KeSessionTest, D17_P05_ADeadlineThatPassesWhileTheKeeperIsAskedIsError2) {
+  KeSession session(*server_, policy_);
+  TlsConnection client = TlsConnection::connect(*client_, "time.test");
+  pump(client, session);
+  client.send(good_request());
+  pump(client, session);
+  ASSERT_TRUE(session.wants_cookies());
+  session.refuse();
+  EXPECT_EQ(session.outcome(), KeOutcome::error_internal);
+  pump(client, session);
+  EXPECT_EQ(received_, nts::ke::write_error(nts::ke::ErrorCode::internal_server_error));
+}
+
+TEST_F(KeSessionTest, D17_AKeeperThatGivesNoGoodCookiesIsError2AndNoCookieLeaves) {
+  const auto spoilt = [](control::Status status, std::uint32_t cookie_bytes) {
+    control::SealReply bad = reply();
+    bad.status = status;
+    bad.cookie_bytes = cookie_bytes;
+    return bad;
+  };
+  for (const control::SealReply& bad :
+       {spoilt(control::Status::no_current_key, 0), spoilt(control::Status::unknown_aead, 100),
+        spoilt(control::Status::ok, 0), spoilt(control::Status::ok, control::cookie_bytes_max + 1)}) {
+    received_.clear();
+    KeSession session(*server_, policy_);
+    TlsConnection client = TlsConnection::connect(*client_, "time.test");
+    pump(client, session);
+    client.send(good_request());
+    pump(client, session);
+    session.finish(bad);
+    EXPECT_EQ(session.outcome(), KeOutcome::error_internal);
+    session.finish(reply());
+    pump(client, session);
+    EXPECT_EQ(received_, nts::ke::write_error(nts::ke::ErrorCode::internal_server_error));
   }
 }
 

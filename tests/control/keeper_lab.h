@@ -2,6 +2,7 @@
 #pragma once
 
 #include <chrono>
+#include <cstring>
 #include <future>
 #include <memory>
 #include <thread>
@@ -48,6 +49,10 @@ class RunningKeeper {
   control::Keeper keeper_;
   std::thread thread_;
 };
+
+inline bool is_same(const nts::KeyRing& left, const nts::KeyRing& right) {
+  return std::memcmp(&left, &right, sizeof left) == 0;
+}
 
 class KeeperLab : public testing::Test {
  protected:

@@ -210,7 +210,7 @@ void LoopbackServer::serve_reply(int fd) {
 void LoopbackServer::serve_ntp() {
   const nts::siv::Kernels& tier = *nts::siv::choose_tier();
   control::SystemRandom random;
-  nts::Server server(tier, random);
+  nts::Server server(nts::all_kernels_beside(tier), random);
   nts::ExpandedKeyRing keys(tier);
   keys.load(ring(behaviour_.ntp_has_other_keys ? usual_key_id + 1 : usual_key_id));
   while (wait_readable(udp_.get())) {

@@ -78,6 +78,27 @@ TEST_F(QueryTest, TakesAuthenticatedTimeAndTellsItStepByStep) {
   EXPECT_THAT(out_, HasSubstr("8 cookies left"));
 }
 
+TEST_F(QueryTest, TakesAuthenticatedTimeUnderEveryAeadThatItIsToldToOffer) {
+  for (const bool strict : {false, true}) {
+    const LoopbackServer server(*certificates, {.policy = {.aeads = {30, 15, 16, 17},
+                                                           .ntp_port = 0,
+                                                           .ntp_server = {},
+                                                           .ntp_servers_ours = {},
+                                                           .is_gcm_siv_export_strict = strict}});
+    QueryOptions options = options_for(server);
+    EXPECT_EQ(query_json(options), 0) << out_;
+    EXPECT_EQ(json_["ke"]["aead"], 30) << "what the server likes best of all";
+    for (const nts::Aead& aead : nts::aeads) {
+      options.aead = aead.number;
+      EXPECT_EQ(query_json(options), 0) << out_;
+      EXPECT_EQ(json_["ke"]["aead"], aead.number);
+      EXPECT_EQ(json_["ke"]["aead_name"], aead.name);
+      EXPECT_EQ(json_["ke"]["cookie_bytes"], aead.cookie_bytes());
+      EXPECT_EQ(json_["ntp"][0]["authenticated"], true);
+    }
+  }
+}
+
 TEST_F(QueryTest, TheJsonHasTheShapeOfTheHeader) {
   const LoopbackServer server(*certificates, {.ahead_ns = -ahead_ns});
   ASSERT_EQ(query_json(options_for(server)), 0) << out_;

@@ -11,6 +11,8 @@
 #include <thread>
 #include <unistd.h>
 
+#include "tests/control/scratch.h"
+
 namespace control {
 namespace {
 
@@ -19,15 +21,6 @@ using namespace std::chrono_literals;
 
 class RoleSocket : public testing::Test {
  protected:
-  void SetUp() override {
-    std::string form = "/tmp/noonmark-socket-test-XXXXXX";
-    ASSERT_NE(::mkdtemp(form.data()), nullptr);
-    directory_ = form;
-    ASSERT_EQ(::chmod(directory_.c_str(), 0755), 0);
-    path_ = directory_ / "socket";
-  }
-  void TearDown() override { std::filesystem::remove_all(directory_); }
-
   std::string error_of_listening() {
     try {
       RoleListener listener(path_, 0600, {});
@@ -36,8 +29,9 @@ class RoleSocket : public testing::Test {
     }
     return "";
   }
-  std::filesystem::path directory_;
-  std::filesystem::path path_;
+  tests::Scratch scratch_;
+  const std::filesystem::path directory_ = scratch_.path();
+  std::filesystem::path path_ = directory_ / "socket";
 };
 
 EmptyRequest key_list_request(std::uint64_t id) {
@@ -172,24 +166,14 @@ TEST_F(RoleSocket, RefusesAPathThatIsTooLongForASocket) {
   EXPECT_FALSE(RoleConnection::connect(path_, {}));
 }
 
-// Runs `body` in a child under `uid` and gives its exit status.
-template <class Body>
-int as_uid(uid_t uid, Body body) {
-  const pid_t child = ::fork();
-  if (child == 0) ::_exit(::setresgid(uid, uid, uid) == 0 && ::setresuid(uid, uid, uid) == 0 ? body() : 99);
-  int status = 0;
-  ::waitpid(child, &status, 0);
-  return WIFEXITED(status) ? WEXITSTATUS(status) : 98;
-}
-
 TEST_F(RoleSocket, HearsOnlyTheUidsItWasToldOf) {
   if (::geteuid() != 0) GTEST_SKIP() << "other uids need root";
   RoleListener listener(path_, 0666, {62102});
   const auto knock = [&] { return RoleConnection::connect(path_, std::array<uid_t, 1>{0}) ? 0 : 1; };
-  EXPECT_EQ(as_uid(62103, knock), 0);  // it may connect, but
-  EXPECT_FALSE(listener.accept());     // nobody listens to it
+  EXPECT_EQ(tests::as_uid(62103, knock), 0);  // it may connect, but
+  EXPECT_FALSE(listener.accept());            // nobody listens to it
   EXPECT_EQ(listener.refused(), 1U);
-  EXPECT_EQ(as_uid(62102, knock), 0);
+  EXPECT_EQ(tests::as_uid(62102, knock), 0);
   EXPECT_TRUE(listener.accept());
   EXPECT_EQ(listener.refused(), 1U);
 }

@@ -112,6 +112,18 @@ TEST_F(Sandbox, KeAndUpstreamHaveTheInternetAndNoMore) {
   }
 }
 
+// Its requests leave from ports that the kernel picks (RFC 9109), and nobody connects to it.
+TEST_F(Sandbox, UpstreamTakesNoPortOfItsOwn) {
+  const auto bind = [] { return ::syscall(SYS_bind, -1, nullptr, 0); };
+  const auto listen = [] { return ::syscall(SYS_listen, -1, 1); };
+  const auto accept = [] { return ::syscall(SYS_accept4, -1, nullptr, nullptr, 0); };
+  for (const std::function<long()>& attempt :
+       {std::function<long()>(bind), std::function<long()>(listen), std::function<long()>(accept)}) {
+    EXPECT_EQ(errno_of(Role::upstream, attempt), EPERM);
+    EXPECT_EQ(errno_of(Role::ke, attempt), EBADF);
+  }
+}
+
 // The kernel takes 32 bits of the family and the filter sees 64: the high ones must not open a door.
 TEST_F(Sandbox, AFamilyWithHighBitsIsRefusedToo) {
   for (const Role role : roles) {

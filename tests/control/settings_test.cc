@@ -19,14 +19,15 @@ Config config_of(const std::string& server, const std::string& dataplane) {
 }
 
 shm::Address ipv4(std::uint8_t last, std::uint8_t prefix_bits = 24) {
-  return {4, prefix_bits, {}, {192, 0, 2, last}};
+  return {4, prefix_bits, 0, {}, {192, 0, 2, last}};
 }
 
 TEST(Settings, CarryEveryFieldOfTheConfiguration) {
   const Config config =
       config_of("addresses = ['192.0.2.1/24', '2001:db8::1/64']\nntp_port = 4123\nanswer_plain = false\n",
                 "devices = ['vdev:net_null0', 'af_packet:eth0']\ncores = [3, 1]\nmemory = 'ordinary'\n"
-                "siv_tier = 'portable_x4'\ndeparture_ns = 7000\n");
+                "siv_tier = 'portable_x4'\nhost_twin = 'all'\ndeparture_ns = 7000\nvlans = [0, 4094]\n"
+                "reply_gateways = ['af_packet:eth0=02:00:00:aB:00:09']\n");
   const shm::Settings settings = settings_from(config, {}, 9);
   EXPECT_EQ(settings.revision, 0U);
   ASSERT_EQ(settings.address_count, 2U);
@@ -47,6 +48,11 @@ TEST(Settings, CarryEveryFieldOfTheConfiguration) {
   EXPECT_EQ(settings.answer_nts, 1);
   EXPECT_EQ(settings.departure_ns, 7000U);
   EXPECT_STREQ(settings.siv_tier, "portable_x4");
+  ASSERT_EQ(settings.vlan_count, 2U);
+  EXPECT_EQ(settings.vlans[1], 4094);
+  EXPECT_EQ(settings.reply_gateways[0][0], 0) << "none for the first device";
+  EXPECT_THAT(settings.reply_gateways[1], ElementsAre(2, 0, 0, 0xab, 0, 9, 0, 0));
+  EXPECT_EQ(settings.host_twin, shm::HostTwin::all);
 }
 
 TEST(Settings, AutomaticOnesTakeWhatTheMachineHas) {
@@ -59,7 +65,27 @@ TEST(Settings, AutomaticOnesTakeWhatTheMachineHas) {
   EXPECT_EQ(settings.cores[0], 9U);
   EXPECT_EQ(settings.memory, shm::Memory::automatic);
   EXPECT_STREQ(settings.siv_tier, "");
+  EXPECT_EQ(settings.vlan_count, 0U) << "all of them";
+  EXPECT_EQ(settings.host_twin, shm::HostTwin::automatic);
   EXPECT_EQ(settings_from(config, {}, 9).address_count, 0U);
+}
+
+TEST(Settings, B14_SmearedAddressesAreMarkedWhereverTheyComeFrom) {
+  const std::string clock = "[clock]\nsource = 'gnss'\nsmear = 'linear'\n[gnss]\npulse = 'shm:2'\n";
+  const Config listed = config_of("addresses = ['192.0.2.1/24', '192.0.2.2/24', '2001:db8::1/64']\n"
+                                  "smeared_addresses = ['2001:db8::1', '192.0.2.1']\n",
+                                  "devices = ['af_packet:eth0']\n" + clock);
+  const shm::Settings settings = settings_from(listed, {}, 9);
+  ASSERT_EQ(settings.address_count, 3U);
+  EXPECT_EQ(settings.addresses[0].is_smeared, 1);
+  EXPECT_EQ(settings.addresses[1].is_smeared, 0);
+  EXPECT_EQ(settings.addresses[2].is_smeared, 1);
+
+  const Config automatic = config_of("smeared_addresses = ['192.0.2.8']\n",
+                                     "devices = ['af_packet:eth0']\n" + clock);
+  const std::vector<shm::Address> found = {ipv4(7), ipv4(8)};
+  EXPECT_EQ(settings_from(automatic, found, 9).addresses[0].is_smeared, 0);
+  EXPECT_EQ(settings_from(automatic, found, 9).addresses[1].is_smeared, 1);
 }
 
 TEST(Settings, AListIsUsedWhateverTheInterfaceHas) {
@@ -68,6 +94,16 @@ TEST(Settings, AListIsUsedWhateverTheInterfaceHas) {
   const shm::Settings settings = settings_from(config, found, 0);
   ASSERT_EQ(settings.address_count, 1U);
   EXPECT_EQ(text_of(settings.addresses[0]), "192.0.2.1");
+}
+
+TEST(Settings, ADeviceWithATwinIsAskedForItsAddressesAndAVirtualOneHasNone) {
+  const auto interfaces = [](const std::string& dataplane) {
+    return interfaces_of(config_of("addresses = ['192.0.2.1/24']\n", dataplane));
+  };
+  const std::string devices = "devices = ['vdev:net_null0', 'af_packet:eth0', 'pci:0000:ff:1f.7']\n";
+  EXPECT_THAT(interfaces(devices), ElementsAre("eth0", "nm-twin2"));
+  EXPECT_THAT(interfaces(devices + "host_twin = 'all'\n"), ElementsAre("nm-twin0", "eth0", "nm-twin2"));
+  EXPECT_THAT(interfaces(devices + "host_twin = 'none'\n"), ElementsAre("eth0"));
 }
 
 TEST(Settings, TakeNoMoreAddressesThanThePageHolds) {
@@ -100,7 +136,9 @@ TEST(Settings, AChangeIsAnythingButTheRevision) {
   EXPECT_TRUE(is_change(before, settings_from(config, found, 1)));
 }
 
-TEST(Settings, InterfacesAreThoseOfAfPacket) {
+TEST(Settings, InterfacesAreThoseOfAfPacketAndAfXdpWithoutOptions) {
+  EXPECT_THAT(interfaces_of(config_of("", "devices = ['af_xdp:eth2,busy_budget=64', 'af_xdp:eth3']\n")),
+              ElementsAre("eth2", "eth3"));
   EXPECT_THAT(
       interfaces_of(config_of("", "devices = ['af_packet:eth1', 'vdev:net_null0', 'af_packet:eth0']\n")),
       ElementsAre("eth1", "eth0"));

@@ -25,13 +25,13 @@ using Time = Supervised::Time;
 
 // Says READY=1 to NOTIFY_SOCKET and WATCHDOG=1 at each SIGUSR1; deaf to SIGABRT when told so.
 constexpr std::string_view speaker = R"(
-import os, signal, socket, sys
+import os, signal, socket, sys, time
 if sys.argv[1] == "deaf": signal.signal(signal.SIGABRT, signal.SIG_IGN)
 to = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
 to.connect(os.environ["NOTIFY_SOCKET"])
 signal.signal(signal.SIGUSR1, lambda *_: to.send(b"WATCHDOG=1"))
 to.send(b"STATUS=all is well\nREADY=1\n")
-while True: signal.pause()
+while True: time.sleep(0.05)  # pause() would sleep through a signal that came just before it
 )";
 
 class SupervisedChild : public testing::Test {
@@ -129,6 +129,45 @@ TEST_F(SupervisedChild, ALogThatNobodyReadsDoesNotEndIt) {
   child.begin(start_);
   child.look(start_);
   EXPECT_THAT(wait_for_end(child, start_), HasSubstr("ended with code 5"));
+}
+
+// Ends with 6 when it hears SIGHUP, which it listens to from the moment it says READY=1.
+constexpr std::string_view reloader = R"(
+import os, signal, socket, sys, time
+if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN: sys.exit(7)
+to = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+to.connect(os.environ["NOTIFY_SOCKET"])
+signal.signal(signal.SIGHUP, lambda *_: os._exit(6))
+to.send(b"READY=1\n")
+while True: time.sleep(0.05)  # pause() would sleep through a signal that came just before it
+)";
+
+TEST_F(SupervisedChild, F07_AReloadBeforeItListensIsMadeUpForAndNotItsEnd) {
+  ChildSpec spec = spec_of("/usr/bin/python3", {"-I", "-S", "-c", std::string(reloader)});
+  spec.reloads_on_hangup = true;
+  Supervised child(spec, directory_, -1);
+  child.begin(start_);
+  child.reload();  // it does not live: nothing to tell, it will read the files
+  sigset_t hangup;
+  sigset_t before;
+  sigemptyset(&hangup);
+  sigaddset(&hangup, SIGHUP);
+  ::sigprocmask(SIG_BLOCK, &hangup, &before);  // as in the launcher
+  child.look(start_);
+  ::sigprocmask(SIG_SETMASK, &before, nullptr);
+  child.signal(SIGHUP);  // a stray one, at any moment of its start
+  child.reload();
+  wait_until_ready(child, start_);
+  EXPECT_THAT(wait_for_end(child, start_), HasSubstr("ended with code 6")) << "heard once it listened";
+}
+
+TEST_F(SupervisedChild, WhoDoesNotReloadIsNotSentSighup) {
+  Supervised child(spec_of("/bin/sleep", {"1000"}), directory_, -1);
+  child.begin(start_);
+  child.look(start_);
+  child.reload();
+  std::this_thread::sleep_for(20ms);
+  EXPECT_FALSE(child.reap(start_));
 }
 
 TEST_F(SupervisedChild, H15_OneThatFallsSilentIsKilled) {

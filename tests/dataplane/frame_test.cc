@@ -1,12 +1,11 @@
-// Rows A01-A31 of the test catalogue that are about the octets of a frame, each from both sides of its edge.
+// Rows A01-A31 of the test catalogue that are about the octets of a frame, each from both sides of its edge;
+// VLAN tags are in frame_vlan_test.cc.
 #include "dataplane/frame.h"
 
-#include <algorithm>
-#include <gtest/gtest.h>
 #include <initializer_list>
 #include <set>
 
-#include "tests/support/frame_builder.h"
+#include "tests/dataplane/unwrapped.h"
 
 namespace {
 
@@ -17,46 +16,12 @@ using dataplane::SentChecksum;
 using shm::FrameVerdict;
 using tests::FrameSpec;
 using tests::Octets;
+using tests::Refused;
+using tests::server_link_local;
+using tests::spec_of;
+using tests::unwrap;
 using U8s = std::initializer_list<std::uint8_t>;
 using U16s = std::initializer_list<std::uint16_t>;
-
-constexpr tests::Ipv6 server_link_local = {0xfe, 0x80, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1};
-
-Local serving() {
-  const std::array<shm::Address, 3> addresses = {tests::address_of(tests::server_ipv4, 24),
-                                                 tests::address_of(tests::server_ipv6, 64),
-                                                 tests::address_of(server_link_local, 64)};
-  Local local;
-  local.addresses.assign(addresses);
-  local.ntp_port = 123;
-  return local;
-}
-
-// A copy of exactly the frame's size on the heap, so that AddressSanitizer sees any read beyond it.
-Envelope unwrap(const Octets& frame, ReceivedChecksum checksum = ReceivedChecksum::unknown) {
-  static const Local local = serving();
-  const Octets exact(frame.begin(), frame.end());
-  Envelope envelope;
-  dataplane::unwrap(exact, local, dataplane::MacAddress(tests::server_mac), checksum, envelope);
-  return envelope;
-}
-
-Envelope unwrap(const FrameSpec& spec, ReceivedChecksum checksum = ReceivedChecksum::unknown) {
-  return unwrap(spec.build(), checksum);
-}
-
-::testing::AssertionResult Refused(const Envelope& envelope, FrameVerdict expected) {
-  if (envelope.is_request) return ::testing::AssertionFailure() << "was taken as a request";
-  if (envelope.verdict == expected) return ::testing::AssertionSuccess();
-  return ::testing::AssertionFailure()
-         << "is " << shm::frame_verdict_names[static_cast<std::size_t>(envelope.verdict)];
-}
-
-FrameSpec spec_of(bool is_ipv6) {
-  FrameSpec spec;
-  spec.is_ipv6 = is_ipv6;
-  return spec;
-}
 
 TEST(Unwrap, TakesAPlainRequestOfEitherFamily) {
   for (const bool is_ipv6 : {false, true}) {
@@ -94,45 +59,6 @@ TEST(Unwrap, A02_A03_PassesEveryOtherEtherTypeToTheKernel) {
     frame[13] = static_cast<std::uint8_t>(ethertype);
     EXPECT_TRUE(Refused(unwrap(frame), FrameVerdict::pass_other)) << ethertype;
   }
-}
-
-TEST(Unwrap, A04_A05_ServesOneTagOfAnyVlanAndPriority) {
-  for (const std::uint16_t tag : U16s{0x0000, 0x0001, 0x0fff, 0xe000, 0x3064}) {
-    for (const bool is_ipv6 : {false, true}) {
-      FrameSpec spec = spec_of(is_ipv6);
-      spec.tags = {tag};
-      Octets frame = spec.build();
-      const Envelope envelope = unwrap(frame);
-      ASSERT_TRUE(envelope.is_request) << tag;
-      const std::uint16_t bytes = wrap(frame.data(), envelope, 48, SentChecksum::software);
-      EXPECT_EQ(frame[12] << 8 | frame[13], 0x8100);
-      EXPECT_EQ(frame[14] << 8 | frame[15], tag) << "the answer goes back under the same tag";
-      EXPECT_TRUE(tests::is_sound(std::span(frame).first(bytes), 18));
-    }
-  }
-}
-
-TEST(Unwrap, A05_DropsMoreTagsThanOneAndATagCutShort) {
-  for (const std::size_t tags : {2U, 3U}) {
-    FrameSpec spec;
-    spec.tags.assign(tags, 7);
-    EXPECT_TRUE(Refused(unwrap(spec), FrameVerdict::drop_vlan)) << tags;
-  }
-  FrameSpec spec;
-  spec.tags = {7};
-  Octets frame = spec.build();
-  for (const std::size_t bytes : {14U, 15U, 16U, 17U}) {
-    const Octets cut(frame.begin(), frame.begin() + static_cast<std::ptrdiff_t>(bytes));
-    EXPECT_TRUE(Refused(unwrap(cut), FrameVerdict::drop_vlan)) << bytes;
-  }
-  frame[12] = 0x88;  // a service tag (802.1ad), alone or before a customer's
-  frame[13] = 0xa8;
-  EXPECT_TRUE(Refused(unwrap(frame), FrameVerdict::drop_vlan));
-  frame[12] = 0x81;
-  frame[13] = 0x00;
-  frame[16] = 0x88;
-  frame[17] = 0xa8;
-  EXPECT_TRUE(Refused(unwrap(frame), FrameVerdict::drop_vlan));
 }
 
 TEST(Unwrap, A06_DropsFramesForAnotherMac) {
@@ -245,7 +171,7 @@ TEST(Unwrap, A15_PassesEveryOtherIpv4ProtocolToTheKernel) {
 }
 
 TEST(Unwrap, A16_DropsIpv4SourcesNobodyMayAnswer) {
-  const std::array<tests::Ipv4, 12> refused = {{{0, 0, 0, 0},
+  const std::array<tests::Ipv4, 13> refused = {{{0, 0, 0, 0},
                                                 {0, 255, 255, 255},
                                                 {127, 0, 0, 1},
                                                 {127, 255, 255, 255},
@@ -255,6 +181,7 @@ TEST(Unwrap, A16_DropsIpv4SourcesNobodyMayAnswer) {
                                                 {255, 255, 255, 254},
                                                 {255, 255, 255, 255},
                                                 {192, 0, 2, 255},  // the subnet's broadcast
+                                                {192, 0, 2, 0},    // the subnet's own
                                                 tests::server_ipv4,
                                                 {224, 0, 1, 1}}};
   for (const tests::Ipv4& source : refused) {
@@ -276,7 +203,7 @@ TEST(Unwrap, A16_DropsIpv4SourcesNobodyMayAnswer) {
   }
 }
 
-TEST(Unwrap, A16_KnowsTheBroadcastOfEveryPrefixLength) {
+TEST(Unwrap, A16_KnowsBothEndsOfTheSubnetAtEveryPrefixLength) {
   const auto takes = [](std::uint8_t prefix_bits, const tests::Ipv4& source,
                         const tests::Ipv4& ours = {10, 1, 2, 5}) {
     const std::array<shm::Address, 1> addresses = {tests::address_of(ours, prefix_bits)};
@@ -288,6 +215,13 @@ TEST(Unwrap, A16_KnowsTheBroadcastOfEveryPrefixLength) {
   EXPECT_FALSE(takes(22, {10, 1, 3, 255}));
   EXPECT_TRUE(takes(22, {10, 1, 2, 255}));
   EXPECT_FALSE(takes(30, {10, 1, 2, 7}));
+  EXPECT_FALSE(takes(8, {10, 0, 0, 0}));
+  EXPECT_FALSE(takes(22, {10, 1, 0, 0}));
+  EXPECT_TRUE(takes(22, {10, 1, 1, 0}));
+  EXPECT_TRUE(takes(22, {10, 1, 4, 0}));
+  EXPECT_FALSE(takes(30, {10, 1, 2, 4}));
+  EXPECT_TRUE(takes(30, {10, 1, 2, 6}));
+  EXPECT_TRUE(takes(32, {10, 1, 2, 4}));
   EXPECT_TRUE(takes(30, {10, 1, 2, 3}));
   EXPECT_TRUE(takes(31, {10, 1, 2, 4})) << "a /31 is two hosts (RFC 3021)";
   EXPECT_TRUE(takes(31, {10, 1, 2, 5}, {10, 1, 2, 4})) << "and so it is from the lower one's side";
@@ -479,91 +413,6 @@ TEST(Unwrap, NothingIsServedBeforeThereAreAddresses) {
   EXPECT_TRUE(Refused(envelope, FrameVerdict::pass_other));
 }
 
-TEST(Wrap, SwapsEveryAddressAndWritesFreshHeadersWithRightChecksums) {
-  for (const bool is_ipv6 : {false, true}) {
-    for (std::size_t request_bytes = 48; request_bytes < 300; request_bytes += 7) {
-      for (const std::size_t answer_bytes : {std::size_t{48}, request_bytes - 1, request_bytes}) {
-        if (answer_bytes > request_bytes || answer_bytes < 48) continue;
-        FrameSpec spec = spec_of(is_ipv6);
-        spec.payload.resize(request_bytes);
-        for (std::size_t i = 0; i < request_bytes; ++i)
-          spec.payload[i] = static_cast<std::uint8_t>(i * 37 + 11);
-        Octets frame = spec.build();
-        const Envelope envelope = unwrap(frame);
-        ASSERT_TRUE(envelope.is_request);
-        const std::uint16_t bytes =
-            wrap(frame.data(), envelope, static_cast<std::uint16_t>(answer_bytes), SentChecksum::software);
-        ASSERT_EQ(bytes, spec.udp_offset() + 8 + answer_bytes);
-        const auto sent = std::span(frame).first(bytes);
-        EXPECT_TRUE(tests::is_sound(sent));
-        EXPECT_TRUE(std::equal(tests::client_mac.begin(), tests::client_mac.end(), sent.begin()));
-        EXPECT_TRUE(std::equal(tests::server_mac.begin(), tests::server_mac.end(), sent.begin() + 6));
-        if (is_ipv6) {
-          EXPECT_TRUE(std::equal(tests::server_ipv6.begin(), tests::server_ipv6.end(), sent.begin() + 22));
-          EXPECT_TRUE(std::equal(tests::client_ipv6.begin(), tests::client_ipv6.end(), sent.begin() + 38));
-          EXPECT_EQ(sent[14] << 24 | sent[15] << 16 | sent[16] << 8 | sent[17], 0x60000000);
-          EXPECT_EQ(sent[21], 64);
-        } else {
-          EXPECT_TRUE(std::equal(tests::server_ipv4.begin(), tests::server_ipv4.end(), sent.begin() + 26));
-          EXPECT_TRUE(std::equal(tests::client_ipv4.begin(), tests::client_ipv4.end(), sent.begin() + 30));
-          EXPECT_EQ(sent[15], 0) << "the request's traffic class does not come back";
-          EXPECT_EQ(sent[22], 64);
-        }
-        const std::size_t udp = spec.udp_offset();
-        EXPECT_EQ(sent[udp] << 8 | sent[udp + 1], 123);
-        EXPECT_EQ(sent[udp + 2] << 8 | sent[udp + 3], tests::client_port);
-        // The payload is the core's: wrap touches none of it.
-        EXPECT_TRUE(std::equal(sent.begin() + static_cast<std::ptrdiff_t>(udp + 8), sent.end(),
-                               spec.payload.begin()));
-      }
-    }
-  }
-}
-
-TEST(Wrap, NeverWritesChecksumZero) {
-  // Tries every value of one word: one of them makes the sum come out as zero.
-  bool has_seen_all_ones = false;
-  for (int word = 0; word < 65536; ++word) {
-    FrameSpec spec;
-    spec.payload[46] = static_cast<std::uint8_t>(word >> 8);
-    spec.payload[47] = static_cast<std::uint8_t>(word);
-    spec.udp_checksum = 0;
-    Octets frame = spec.build();
-    const Envelope envelope = unwrap(frame);
-    ASSERT_TRUE(envelope.is_request);
-    static_cast<void>(wrap(frame.data(), envelope, 48, SentChecksum::software));
-    const int checksum = frame[40] << 8 | frame[41];
-    ASSERT_NE(checksum, 0);
-    has_seen_all_ones |= checksum == 0xffff;
-  }
-  EXPECT_TRUE(has_seen_all_ones);
-}
-
-TEST(Wrap, LeavesThePseudoHeadersSumToAnOffloadingDevice) {
-  for (const bool is_ipv6 : {false, true}) {
-    FrameSpec spec = spec_of(is_ipv6);
-    Octets frame = spec.build();
-    const Envelope envelope = unwrap(frame);
-    const std::uint16_t bytes = wrap(frame.data(), envelope, 48, SentChecksum::offload);
-    const std::size_t udp = spec.udp_offset();
-    // The device adds up the datagram with what stands in the field, and complements.
-    const std::uint16_t sum = tests::rfc1071_sum(std::span(frame).subspan(udp, bytes - udp));
-    frame[udp + 6] = static_cast<std::uint8_t>(~sum >> 8);
-    frame[udp + 7] = static_cast<std::uint8_t>(~sum);
-    EXPECT_TRUE(tests::is_sound(std::span(frame).first(bytes)));
-  }
-}
-
-TEST(Wrap, B04_AnAnswerFedBackIsNeverARequest) {
-  for (const bool is_ipv6 : {false, true}) {
-    FrameSpec spec = spec_of(is_ipv6);
-    Octets frame = spec.build();
-    const std::uint16_t bytes = wrap(frame.data(), unwrap(frame), 48, SentChecksum::software);
-    frame.resize(bytes);
-    EXPECT_FALSE(unwrap(frame).is_request);
-  }
-}
-
 TEST(Unwrap, J15_EveryOneBitChangeIsEitherTheRequestOrHasAReason) {
   for (const bool is_ipv6 : {false, true}) {
     const Octets good = spec_of(is_ipv6).build();
@@ -578,12 +427,6 @@ TEST(Unwrap, J15_EveryOneBitChangeIsEitherTheRequestOrHasAReason) {
       }
     }
   }
-}
-
-TEST(DeathOfWrap, StopsTheProcessRatherThanAnswerWithMoreThanTheRequestHad) {
-  Octets frame = FrameSpec{}.build();
-  const Envelope envelope = unwrap(frame);
-  EXPECT_DEATH(static_cast<void>(wrap(frame.data(), envelope, 49, SentChecksum::software)), "");
 }
 
 }  // namespace

@@ -54,7 +54,7 @@ TEST(ParseDevice, TakesKindAndNameAndRefusesTheRestWithAWayOut) {
   const dataplane::DeviceName name = dataplane::parse_device("vdev:net_null0,size=64");
   EXPECT_EQ(name.kind, "vdev");
   EXPECT_EQ(name.rest, "net_null0,size=64");
-  for (const char* text : {"", "eth0", "af_packet:", ":eth0", "af_xdp:", "pci:0000:3b:00.0", "tap:x"}) {
+  for (const char* text : {"", "eth0", "af_packet:", ":eth0", "af_xdp:", "pci:", "tap:x"}) {
     EXPECT_THROW(static_cast<void>(dataplane::parse_device(text)), dataplane::PortError) << text;
   }
 }

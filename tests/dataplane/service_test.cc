@@ -60,6 +60,14 @@ const std::vector<Change> changes = {
     {"memory that nobody knows", false, [](Settings& s) { s.memory = static_cast<shm::Memory>(3); }},
     {"departure of a second", true, [](Settings& s) { s.departure_ns = 1'000'000'000; }},
     {"departure beyond a second", false, [](Settings& s) { s.departure_ns = 1'000'000'001; }},
+    {"all VLAN places", true, [](Settings& s) { s.vlan_count = shm::vlans_max; }},
+    {"one VLAN too many", false, [](Settings& s) { s.vlan_count = shm::vlans_max + 1; }},
+    {"VLANs past any end", false, [](Settings& s) { s.vlan_count = 0xffffffff; }},
+    {"VLAN 4095", true, [](Settings& s) { s.vlan_count = 1, s.vlans[0] = 4095; }},
+    {"VLAN 4096", false, [](Settings& s) { s.vlan_count = 1, s.vlans[0] = 4096; }},
+    {"VLAN 4096 that is not used", true, [](Settings& s) { s.vlans[0] = 4096; }},
+    {"a gateway", true, [](Settings& s) { s.reply_gateways[7][0] = 2; }},
+    {"a gateway that is a group", false, [](Settings& s) { s.reply_gateways[7][0] = 1; }},
     {"a tier name without end", false, [](Settings& s) { std::memset(s.siv_tier, 'x', sizeof s.siv_tier); }}};
 
 TEST(SettingsPage, G01_EachCountAndNumberIsTakenWithinItsBoundAndRefusedBeyond) {

@@ -58,9 +58,9 @@ void run(Input input) {
   const tests::SessionKey s2c = tests::key_of(0x52);
   std::copy(s2c.begin(), s2c.end(), session.s2c.bytes().begin());
   for (std::uint8_t i = 0; i < 4; ++i) session.cookies.add(Octets(100, i));
-  static const nts::siv::Kernels* const tier = nts::siv::choose_tier();
+  static const nts::AeadKernels tier = nts::all_kernels_beside(*nts::siv::choose_tier());
   const nts::ClientRequest request =
-      (flags & plain) != 0 ? nts::make_plain_request(random) : nts::make_nts_request(session, *tier, random);
+      (flags & plain) != 0 ? nts::make_plain_request(random) : nts::make_nts_request(session, tier, random);
   const std::uint32_t jar_before = session.cookies.count();
 
   if (packet.size() >= 48 && (flags & leave_origin) == 0) nts::store_u64(&packet[24], request.origin.units);
@@ -71,7 +71,7 @@ void run(Input input) {
   }
   const bool is_sealed = (flags & leave_seal) == 0 && seal(packet, s2c);
 
-  const nts::Answer answer = nts::read_answer(packet, request, &session, tier);
+  const nts::Answer answer = nts::read_answer(packet, request, &session, &tier);
   require(answer.verdict < nts::AnswerVerdict::count, "every answer has a verdict");
   require(session.cookies.count() == jar_before + answer.cookies_received,
           "the jar grows by what is reported");

@@ -36,6 +36,9 @@ void require_reading(dataplane::ServedClock& clock, std::uint64_t tsc) {
   require((reading.leap == 3) == (reading.stratum == 0), "unsynchronised is leap 3 and stratum 0");
   require(reading.leap == 3 || nts::difference(clock.at(tsc), reading.reference) >= 0,
           "P41: the reference time is never after now");
+  const nts::ClockReading smeared = clock.smeared(reading, tsc);
+  require((smeared.leap == 3) == (smeared.stratum == 0), "smeared: unsynchronised is leap 3 and stratum 0");
+  require(smeared.leap == 0 || smeared.leap == 3, "smeared time is never told a leap");
 }
 
 void run(Input input) {
@@ -83,6 +86,8 @@ std::vector<Octets> seeds() {
           at(1, offsetof(State, reference_ntp), Octets(8, 0xff)),
           at(9, offsetof(State, dispersion_rate_ppb), Octets(8, 0xff)),
           at(1, offsetof(State, state), {5}),
+          at(1, offsetof(State, smear) + offsetof(hwclock::ServedSmear, valid_until), Octets(8, 0x7f)),
+          at(1, offsetof(State, smear) + offsetof(hwclock::ServedSmear, off_ns), Octets(8, 0xff)),
           at(1, offsetof(State, source_name), Octets(32, 'x'))};
 }
 

@@ -3,6 +3,7 @@
 #include "nts/cookie.h"
 
 #include "tests/fuzz/serving.h"
+#include "tests/nts/aead_session.h"
 #include "tests/support/packet_builder.h"
 
 namespace fuzz {
@@ -20,13 +21,16 @@ void run(Input input) {
   if (cookie.size() < 12 || cookie.size() > 1200) return;
   // Signed with the C2S key that the cookie holds, if it holds one.
   const std::optional<Octets> keys = open_cookie(cookie);
-  const Octets c2s = keys ? Octets(keys->begin(), keys->begin() + 32) : Octets(32, 0);
-  const Served served = serve(tests::RequestBuilder()
-                                  .unique_identifier()
-                                  .cookie(cookie)
-                                  .placeholders(1, cookie.size())
-                                  .authenticator(c2s)
-                                  .octets());
+  tests::RequestBuilder request;
+  request.unique_identifier().cookie(cookie).placeholders(1, cookie.size());
+  if (keys) {
+    const tests::AeadSession session(nts::aead_of_cookie(static_cast<std::uint32_t>(cookie.size())));
+    const Octets c2s(keys->begin(), keys->begin() + static_cast<std::ptrdiff_t>(session.aead_of().key_bytes));
+    session.authenticate(request, c2s, session.aead_of().nonce_bytes);
+  } else {
+    request.authenticator(Octets(32, 0));
+  }
+  const Served served = serve(request.octets());
   require((served.request.verdict == nts::Verdict::answer_nts) == keys.has_value(),
           "a request is answered exactly when nettle opens its cookie");
 }

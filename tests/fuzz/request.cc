@@ -5,6 +5,7 @@
 #include "nts/cookie.h"
 #include "nts/wire.h"
 #include "tests/fuzz/serving.h"
+#include "tests/nts/aead_session.h"
 #include "tests/support/packet_builder.h"
 
 namespace fuzz {
@@ -55,6 +56,8 @@ std::vector<Octets> seeds() {
           tests::nts_request(),
           tests::nts_request(7),
           strange.octets(),
+          tests::AeadSession(nts::AeadRow::gcm_siv_128).request(),
+          tests::AeadSession(nts::AeadRow::gcm_siv_128).request(7),
           tests::RequestBuilder().unique_identifier().octets(),
           tests::RequestBuilder().raw(Octets(20, 7)).octets()};
 }

@@ -4,6 +4,7 @@
 
 #include "nts/cookie.h"
 #include "tests/fuzz/serving.h"
+#include "tests/nts/aead_session.h"
 #include "tests/support/packet_builder.h"
 
 namespace fuzz {
@@ -17,15 +18,19 @@ void run(Input input) {
   const std::uint8_t flags = reader.octet();
   Octets packet = reader.rest();
   const nts::Request found = nts::read_request(packet);
-  const bool mends_cookie = (flags & leave_cookie) == 0 && found.verdict == nts::Verdict::answer_nts &&
-                            found.cookie_bytes == nts::cookie_bytes;
+  const nts::AeadRow aead = nts::aead_of_cookie(found.cookie_bytes);
+  const tests::AeadSession session(aead == nts::AeadRow::none ? nts::AeadRow::siv_256 : aead);
+  const bool mends_cookie =
+      (flags & leave_cookie) == 0 && found.verdict == nts::Verdict::answer_nts && aead != nts::AeadRow::none;
   if (mends_cookie) {
-    const Octets cookie = tests::usual_cookie(packet[found.cookie_offset]);
+    const Octets cookie = session.cookie(packet[found.cookie_offset]);
     std::copy(cookie.begin(), cookie.end(), packet.begin() + found.cookie_offset);
   }
-  if ((flags & leave_tag) == 0) seal_request(packet, tests::key_of(0xc2));
+  if ((flags & leave_tag) == 0) seal_request(packet, session);
   const Served served = serve(packet);
-  if (mends_cookie && (flags & leave_tag) == 0) {
+  const bool has_a_right_nonce =
+      session.aead_of().takes_any_nonce || found.nonce_bytes == session.aead_of().nonce_bytes;
+  if (mends_cookie && (flags & leave_tag) == 0 && has_a_right_nonce) {
     const nts::Verdict verdict = served.request.verdict;
     require(verdict == nts::Verdict::answer_nts || verdict == nts::Verdict::drop_encrypted ||
                 verdict == nts::Verdict::drop_placeholder,
@@ -42,12 +47,21 @@ std::vector<Octets> seeds() {
   inner[104] = 0x20, inner[105] = 0x05, inner[107] = 4;
   Octets with_inner = start().authenticator(c2s, inner).octets();
   std::copy(inner.begin(), inner.end(), with_inner.end() - static_cast<std::ptrdiff_t>(inner.size()));
-  return {with_flags(0, tests::nts_request()),
-          with_flags(0, tests::nts_request(7)),
-          with_flags(0, with_inner),
-          with_flags(0, start().authenticator(c2s, {}, 24, 8).field(0x0204, Octets(100, 9)).octets()),
-          with_flags(leave_tag, tests::nts_request(1)),
-          with_flags(leave_cookie, tests::nts_request(1))};
+  std::vector<Octets> all = {
+      with_flags(0, tests::nts_request()),
+      with_flags(0, tests::nts_request(7)),
+      with_flags(0, with_inner),
+      with_flags(0, start().authenticator(c2s, {}, 24, 8).field(0x0204, Octets(100, 9)).octets()),
+      with_flags(leave_tag, tests::nts_request(1)),
+      with_flags(leave_cookie, tests::nts_request(1))};
+  for (const tests::AeadSession& session : tests::all_sessions()) {
+    tests::RequestBuilder builder;
+    builder.unique_identifier().cookie(session.cookie());
+    session.authenticate(builder, session.c2s, session.aead_of().nonce_bytes, inner);
+    all.push_back(with_flags(0, session.request(2)));
+    all.push_back(with_flags(0, builder.octets()));
+  }
+  return all;
 }
 
 const Registration registration({"sealed_request", run, seeds});

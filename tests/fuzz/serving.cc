@@ -5,6 +5,7 @@
 
 #include "nts/server.h"
 #include "nts/wire.h"
+#include "tests/nts/aead_session.h"
 #include "tests/support/packet_builder.h"
 
 namespace fuzz {
@@ -26,7 +27,7 @@ class CountingRandom : public nts::RandomSource {
 };
 
 struct Core {
-  Core() : keys(*nts::siv::choose_tier()), server(*nts::siv::choose_tier(), random) {
+  Core() : keys(*nts::siv::choose_tier()), server(nts::all_kernels_beside(*nts::siv::choose_tier()), random) {
     using nts::KeyState;
     keys.load(tests::make_ring({{retired_key_id, KeyState::retired},
                                 {6, KeyState::accepting},
@@ -45,21 +46,34 @@ std::span<const std::uint8_t> part(const Octets& octets, std::size_t offset, std
   return std::span(octets).subspan(offset, bytes);
 }
 
-// What nettle says of a well-formed NTS request.
+// The session whose keys (C2S | S2C) stand in a cookie of `cookie_bytes` octets.
+tests::AeadSession session_of(std::uint32_t cookie_bytes, const Octets& keys) {
+  tests::AeadSession session(nts::aead_of_cookie(cookie_bytes));
+  const auto half = static_cast<std::ptrdiff_t>(session.aead_of().key_bytes);
+  session.c2s.assign(keys.begin(), keys.begin() + half);
+  session.s2c.assign(keys.begin() + half, keys.end());
+  return session;
+}
+
+// What the oracles say of a well-formed NTS request.
 Verdict expected_verdict(const Octets& packet, const nts::Request& asked, Octets& session) {
   const auto cookie = part(packet, asked.cookie_offset, asked.cookie_bytes);
-  if (cookie.size() != nts::cookie_bytes) return Verdict::nak_cookie;
+  if (nts::aead_of_cookie(asked.cookie_bytes) == nts::AeadRow::none) return Verdict::nak_cookie;
   const std::uint32_t id = nts::load_u32(cookie.data());
   if (id == retired_key_id) return Verdict::nak_key_retired;
   if (id < 6 || id > 8) return Verdict::nak_key_unknown;
   const std::optional<Octets> keys = open_cookie(cookie);
   if (!keys) return Verdict::nak_cookie;
   session = *keys;
+  const auto octets_at = [&](std::size_t offset, std::size_t bytes) {
+    const auto octets = part(packet, offset, bytes);
+    return Octets(octets.begin(), octets.end());
+  };
+  const tests::AeadSession client = session_of(asked.cookie_bytes, session);
   Octets plaintext;
-  const bool is_authentic =
-      tests::nettle_open(std::span(session).first(32), part(packet, 0, asked.authenticator_offset),
-                         part(packet, asked.nonce_offset, asked.nonce_bytes),
-                         part(packet, asked.sealed_offset, asked.sealed_bytes), plaintext);
+  const bool is_authentic = client.open(client.c2s, part(packet, 0, asked.authenticator_offset),
+                                        octets_at(asked.nonce_offset, asked.nonce_bytes),
+                                        octets_at(asked.sealed_offset, asked.sealed_bytes), plaintext);
   return is_authentic ? Verdict::answer_nts : Verdict::nak_authenticator;
 }
 
@@ -87,7 +101,7 @@ void require_authentic(const Octets& packet, const nts::Request& asked, const Oc
                        const Octets& answer) {
   bool is_authentic = false;
   const std::vector<Octets> cookies =
-      tests::cookies_of_answer(answer, std::span(session).subspan(32), is_authentic);
+      session_of(asked.cookie_bytes, session).cookies_of(answer, is_authentic);
   require(is_authentic, "an answer verifies under S2C");
   require(std::equal(answer.begin() + 48, answer.begin() + 48 + asked.unique_identifier_bytes,
                      packet.begin() + asked.unique_identifier_offset),
@@ -105,7 +119,8 @@ void require_authentic(const Octets& packet, const nts::Request& asked, const Oc
 }  // namespace
 
 std::optional<Octets> open_cookie(std::span<const std::uint8_t> cookie) {
-  if (cookie.size() != nts::cookie_bytes) return std::nullopt;
+  if (nts::aead_of_cookie(static_cast<std::uint32_t>(cookie.size())) == nts::AeadRow::none)
+    return std::nullopt;
   const std::uint32_t id = nts::load_u32(cookie.data());
   Octets keys;
   if (id < 6 || id > 8) return std::nullopt;
@@ -115,12 +130,14 @@ std::optional<Octets> open_cookie(std::span<const std::uint8_t> cookie) {
   return keys;
 }
 
-void seal_request(Octets& packet, std::span<const std::uint8_t> c2s) {
+void seal_request(Octets& packet, const tests::AeadSession& session) {
   const nts::Request found = nts::read_request(packet);
   if (found.authenticator_offset == 0) return;
-  const Octets sealed = tests::nettle_seal(c2s, part(packet, 0, found.authenticator_offset),
-                                           part(packet, found.nonce_offset, found.nonce_bytes),
-                                           part(packet, found.sealed_offset + 16U, found.sealed_bytes - 16U));
+  const std::size_t text_offset = found.sealed_offset + (session.aead_of().is_tag_first ? 16U : 0U);
+  const auto nonce = part(packet, found.nonce_offset, found.nonce_bytes);
+  const auto text = part(packet, text_offset, found.sealed_bytes - 16U);
+  const Octets sealed = session.seal(session.c2s, part(packet, 0, found.authenticator_offset),
+                                     Octets(nonce.begin(), nonce.end()), Octets(text.begin(), text.end()));
   std::copy(sealed.begin(), sealed.end(), packet.begin() + found.sealed_offset);
 }
 

@@ -7,6 +7,10 @@
 #include "nts/verdict.h"
 #include "tests/fuzz/target.h"
 
+namespace tests {
+struct AeadSession;
+}
+
 namespace fuzz {
 
 inline constexpr std::uint32_t retired_key_id =
@@ -24,8 +28,8 @@ Served serve(const Octets& request);
 // The session keys C2S | S2C in a cookie, opened by nettle; nothing when no key of the ring opens it.
 [[nodiscard]] std::optional<Octets> open_cookie(std::span<const std::uint8_t> cookie);
 
-// Seals the authenticator of the well-formed request `packet` in place: what stands behind the tag is taken
-// as the plaintext. Does nothing when there is no authenticator to seal.
-void seal_request(Octets& packet, std::span<const std::uint8_t> c2s);
+// Seals the authenticator of the well-formed request `packet` in place as `session` does: what stands where
+// its ciphertext goes is taken as the plaintext. Does nothing when there is no authenticator to seal.
+void seal_request(Octets& packet, const tests::AeadSession& session);
 
 }  // namespace fuzz

@@ -5,6 +5,7 @@
 
 #include "control/acknowledgement.h"
 #include "control/cli_text.h"
+#include "control/port_status.h"
 #include "control/status.h"
 #include "tests/fuzz/target.h"
 
@@ -30,9 +31,10 @@ void run(Input input) {
   const auto report = control::acknowledgement_of(*page, ring_generation, ::geteuid());
   if (report.acknowledged == control::Acknowledged::by_all) {
     for (std::uint64_t core = 0; core < page->core_count; ++core) {
-      require(core < shm::cores_max && page->cores[core].acknowledged_keys == ring_generation &&
+      const bool has_ring = page->cores[core].acknowledged_keys == ring_generation;
+      require(core < shm::cores_max && (has_ring || page->cores[core].is_drained == 1) &&
                   page->cores[core].instance_id == page->instance_id,
-              "all have acknowledged when each core of this instance has");
+              "all have acknowledged when each core in service of this instance has");
     }
   }
   if (report.acknowledged == control::Acknowledged::missing) {
@@ -44,6 +46,9 @@ void run(Input input) {
   static_cast<void>(counters.dump());
   static_cast<void>(control::status_text({{"dataplane", status}}));
   static_cast<void>(control::counters_text({{"dataplane", counters}}));
+  const nlohmann::json ports = control::ports_status(page.get(), ::geteuid());
+  static_cast<void>(ports.dump());
+  static_cast<void>(control::ports_text(ports));
 }
 
 std::vector<Octets> seeds() {
@@ -62,6 +67,8 @@ std::vector<Octets> seeds() {
           at(header + 48, Octets(255, 'x')),
           at(header + 40, {0}),
           at(offsetof(shm::StatsPage, cores) + sizeof(shm::CoreStats) + 8, {9}),
+          at(offsetof(shm::StatsPage, cores) + sizeof(shm::CoreStats) + offsetof(shm::CoreStats, is_drained),
+             {1}),
           at(offsetof(shm::StatsPage, cores) + offsetof(shm::CoreStats, heartbeat_tsc),
              {0, 0, 0, 0, 0, 0, 0, 0x80})};
 }

@@ -15,7 +15,19 @@ TEST(Calendar, KnowsSecondsSince1970AndWhatIsNoDate) {
   EXPECT_FALSE(utc_seconds_of({2023, 0, 1, 0, 0, 0}));
   EXPECT_FALSE(utc_seconds_of({2023, 13, 1, 0, 0, 0}));
   EXPECT_FALSE(utc_seconds_of({1969, 12, 31, 0, 0, 0}));
+  EXPECT_FALSE(utc_seconds_of({2000, 2, 280, 12, 0, 0})) << "280 modulo 256 is a day; found by fuzz-nmea";
+  EXPECT_FALSE(utc_seconds_of({2000, 258, 1, 12, 0, 0})) << "and 258 a month";
   EXPECT_FALSE(utc_seconds_of({2023, 1, 1, 0, 0, -1}));
+}
+
+TEST(Calendar, I03_WhatWasBeforeIsNoDateAndNeitherIsWhatLiesTenYearsAhead) {
+  constexpr std::int64_t day_s = 86'400;
+  EXPECT_TRUE(is_possible_date(written_utc_s, written_utc_s));
+  EXPECT_TRUE(is_possible_date(written_utc_s - day_s, written_utc_s)) << "a clock may have been off";
+  EXPECT_FALSE(is_possible_date(written_utc_s - day_s - 1, written_utc_s));
+  EXPECT_TRUE(is_possible_date(written_utc_s + 9 * 365 * day_s, written_utc_s));
+  EXPECT_FALSE(is_possible_date(written_utc_s + 10 * 365 * day_s, written_utc_s));
+  EXPECT_FALSE(is_possible_date(0, written_utc_s));
 }
 
 TEST(Calendar, I03_ARolledOverWeekIsMendedByWhatIsKnown) {

@@ -133,18 +133,35 @@ TEST(Discipline, G15_HoldoverEndsByErrorInAlarm) {
   EXPECT_EQ(lab.state.leap, 3U);
 }
 
-TEST(Discipline, AnUpstreamTakesOverFromAnExhaustedHoldover) {
+TEST(Discipline, I13_WhoIsContradictedByUpstreamsHoldsOverThenRaisesAlarmAndNeverSteps) {
   Lab lab(short_holdover());
   ASSERT_TRUE(lab.until(State::locked, 60));
-  lab.clock->take_upstream(
-      {.offset_ns = -2000, .distance_ns = 5'000'000, .stratum = 2, .reference_id = 0x0a000001});
-  ASSERT_TRUE(lab.until(State::fallback, 105, false));
+  const std::uint64_t steps = lab.state.step_count;
+  lab.clock->take_testimony(true, 7e6, lab.tick);
+  ASSERT_TRUE(lab.until(State::holdover, 2));
   EXPECT_EQ(lab.state.leap, 0U);
-  EXPECT_EQ(lab.state.stratum, 3U);
-  EXPECT_EQ(lab.state.reference_id, 0x0a000001U);
-  EXPECT_LE(lab.state.dispersion0_ns, 5'002'000U);
-  lab.clock->take_upstream({.distance_ns = 1000, .stratum = 15});
-  EXPECT_EQ(lab.second(false).state, State::alarm) << "stratum 15 plus one is no stratum";
+  EXPECT_GE(dispersion_ns_at(lab.state, lab.tick), 7'000'000U) << "either side may be right";
+  for (int i = 0; i < 20; ++i)
+    ASSERT_EQ(lab.second().state, State::holdover) << "no pulse is followed meanwhile";
+  ASSERT_TRUE(lab.until(State::alarm, 100));
+  EXPECT_EQ(lab.state.leap, 3U);
+  EXPECT_EQ(lab.state.step_count, steps);
+  for (int i = 0; i < 100; ++i) {
+    const State state = lab.second().state;
+    ASSERT_TRUE(state != State::locked && state != State::holdover) << i;
+  }
+  lab.clock->take_testimony(false, 0.0, lab.tick);
+  EXPECT_TRUE(lab.until(State::locked, 100));
+}
+
+TEST(Discipline, I13_AContradictionThatEndsInTimeLeavesNothingBehind) {
+  Lab lab(short_holdover());
+  ASSERT_TRUE(lab.until(State::locked, 60));
+  lab.clock->take_testimony(true, 7e6, lab.tick);
+  ASSERT_TRUE(lab.until(State::holdover, 2));
+  lab.clock->take_testimony(false, 0.0, lab.tick);
+  ASSERT_TRUE(lab.until(State::locked, 5));
+  EXPECT_LT(dispersion_ns_at(lab.state, lab.tick), 1'000'000U);
 }
 
 TEST(Discipline, I04_AStepOfTheReferenceIsHeldOverThenAlarmedThenTakenAnew) {
@@ -160,6 +177,21 @@ TEST(Discipline, I04_AStepOfTheReferenceIsHeldOverThenAlarmedThenTakenAnew) {
   ASSERT_TRUE(lab.until(State::locked, 200, true, 1e6)) << "it never locks out for ever";
   EXPECT_EQ(lab.state.step_count, steps + 1) << "told, and while leap was 3";
   EXPECT_NEAR(lab.error_ns(), -1e6, 100.0);
+}
+
+TEST(Discipline, AWarmupThatFallsSilentForAMinuteBeginsAnew) {
+  Lab lab;
+  ASSERT_TRUE(lab.until(State::warmup, 20));
+  for (int i = 0; i < 58; ++i) ASSERT_EQ(lab.second(false).state, State::warmup) << i;
+  ASSERT_TRUE(lab.until(State::unsync, 5, false));
+}
+
+TEST(Discipline, I04_AfterASpentHoldoverAStrangeReferenceIsWatchedForHalfAMinute) {
+  Lab lab(short_holdover());
+  ASSERT_TRUE(lab.until(State::locked, 60));
+  ASSERT_TRUE(lab.until(State::alarm, 110, false));
+  for (int i = 0; i < 28; ++i) ASSERT_EQ(lab.second(true, 1e8).state, State::alarm) << i;
+  ASSERT_TRUE(lab.until(State::locked, 200, true, 1e8));
 }
 
 TEST(Discipline, I06_AReceiverThatChangesItsMindOnTheSecondRaisesTheAlarm) {

@@ -120,9 +120,59 @@ TEST(Estimator, I04_AStepIsNeverFollowedUntilSomebodyDecides) {
   for (int i = 0; i < 1'000; ++i) clock.second();
   for (int i = 0; i < 600; ++i) ASSERT_EQ(clock.second(1e6), Taken::outlier) << i;
   EXPECT_LT(clock.sigmas_off(), 5.0);
-  clock.estimator->reopen(1e6);
+  clock.estimator->reopen(1e6, 0.0);
   for (int i = 0; i < 60; ++i) EXPECT_EQ(clock.second(1e6), Taken::accepted);
   EXPECT_NEAR(clock.error_ns(), 1e6, 100.0);
+}
+
+// One nanosecond a second is a tenth of a pulse's noise: no single pulse shows it.
+TEST(Estimator, S7_ADragThatPassesEveryGateIsSeenByItsLean) {
+  for (const double way : {1.0, -1.0}) {
+    Bench ocxo(0.01, 1e-4, 10.0, 10.0);
+    for (int i = 0; i < 7'200; ++i) ASSERT_EQ(ocxo.second(), Taken::accepted) << i;
+    int dragged_s = 0;
+    while (dragged_s < 60 && ocxo.second(way * ++dragged_s) == Taken::accepted) continue;
+    EXPECT_LT(dragged_s, 40);
+    for (; dragged_s < 200; ++dragged_s) ASSERT_EQ(ocxo.second(way * dragged_s), Taken::outlier) << dragged_s;
+    EXPECT_LT(std::fabs(ocxo.error_ns()), 5.0);
+    int back_s = 0;
+    while (back_s < 60 && ocxo.second() != Taken::accepted) ++back_s;
+    EXPECT_LT(back_s, 10) << "it leans no more";
+  }
+}
+
+// What the oscillator may have done itself in the meantime is not held against the reference for ever: as
+// soon as the gate would let it pass, after some four minutes here, it is let pass.
+TEST(Estimator, ADragEndsWhenTheOscillatorMightHaveDoneIt) {
+  Bench crystal(2.5, 0.02, 10.0, 10.0);
+  for (int i = 0; i < 2'000; ++i) crystal.second();
+  int dragged_s = 0;
+  while (dragged_s < 60 && crystal.second(10.0 * ++dragged_s) == Taken::accepted) continue;
+  ASSERT_LT(dragged_s, 20);
+  int outliers = 0;
+  while (outliers < 1'000 && crystal.second(200.0) == Taken::outlier) ++outliers;
+  EXPECT_GT(outliers, 60);
+  EXPECT_LT(outliers, 350);
+}
+
+// Two hours of pulses with 10 ns of noise cannot tell a walk of 3e-5 ppb a second from none.
+TEST(Estimator, S5_QuietHoursDoNotProveAnOscillatorQuieterThanTheyCanShow) {
+  Bench perfect(0.0, 0.0, 10.0, 10.0);
+  for (int i = 0; i < 7'200; ++i) perfect.second();
+  EXPECT_GT(std::sqrt(perfect.estimator->variance_after(3'600.0)), 2.0);
+  EXPECT_LT(std::sqrt(perfect.estimator->variance_after(3'600.0)), 20.0);
+}
+
+TEST(Estimator, AReopenedRateFollowsAnOscillatorThatWasKnocked) {
+  Bench ocxo(0.01, 1e-4, 10.0, 10.0);
+  for (int i = 0; i < 2'000; ++i) ocxo.second();
+  ocxo.rate_ppb += 100.0;
+  for (int i = 0; i < 20; ++i) ocxo.second();
+  ASSERT_GT(ocxo.estimator->outliers_in_a_row(), 10U);
+  ocxo.estimator->reopen(1e6, 1e3);
+  for (int i = 0; i < 60; ++i) EXPECT_EQ(ocxo.second(), Taken::accepted) << i;
+  EXPECT_NEAR(ocxo.error_ns(), 0.0, 20.0);
+  EXPECT_LT(ocxo.sigmas_off(), 4.0);
 }
 
 TEST(Estimator, DriftIsAdmittedWhereThereIsOneAndOnlyThere) {

@@ -4,6 +4,8 @@
 
 #include <gtest/gtest.h>
 
+#include "hwclock/leap_table.h"
+
 namespace hwclock {
 namespace {
 
@@ -11,17 +13,18 @@ constexpr std::int64_t ns_per_s = 1'000'000'000;
 constexpr std::int64_t utc_2017 = 1'483'228'800;  // 2017-01-01 00:00:00
 
 TEST(Leap, I09_TheTableKnowsTheDaysAndTheCount) {
-  EXPECT_EQ(compiled_leap_plan(63'072'000).tai_minus_utc_s, 10) << "1972-01-01";
-  EXPECT_EQ(compiled_leap_plan(utc_2017 - 1).tai_minus_utc_s, 36);
-  EXPECT_EQ(compiled_leap_plan(utc_2017 - 1).change_tai_s, utc_2017 + 37);
-  EXPECT_EQ(compiled_leap_plan(utc_2017).tai_minus_utc_s, 37);
-  EXPECT_EQ(compiled_leap_plan(utc_2017).change_s, 0);
-  EXPECT_EQ(compiled_leap_plan(1'341'100'800 - 1).change_s, 1) << "2012-06-30, chrony's check of a table";
-  EXPECT_EQ(compiled_leap_plan(1'341'100'800).tai_minus_utc_s, 35);
+  EXPECT_EQ(LeapTable::compiled().plan_at(63'072'000).tai_minus_utc_s, 10) << "1972-01-01";
+  EXPECT_EQ(LeapTable::compiled().plan_at(utc_2017 - 1).tai_minus_utc_s, 36);
+  EXPECT_EQ(LeapTable::compiled().plan_at(utc_2017 - 1).change_tai_s, utc_2017 + 37);
+  EXPECT_EQ(LeapTable::compiled().plan_at(utc_2017).tai_minus_utc_s, 37);
+  EXPECT_EQ(LeapTable::compiled().plan_at(utc_2017).change_s, 0);
+  EXPECT_EQ(LeapTable::compiled().plan_at(1'341'100'800 - 1).change_s, 1)
+      << "2012-06-30, chrony's check of a table";
+  EXPECT_EQ(LeapTable::compiled().plan_at(1'341'100'800).tai_minus_utc_s, 35);
 }
 
 TEST(Leap, I09_AnInsertionIsAnnouncedForItsDayAndHiddenWhileItLasts) {
-  const LeapPlan plan = compiled_leap_plan(utc_2017 - 1);
+  const LeapPlan plan = LeapTable::compiled().plan_at(utc_2017 - 1);
   const auto at = [&](std::int64_t before_change_s) {
     return leap_indicator_at(plan, TaiTime{(plan.change_tai_s - before_change_s) * ns_per_s});
   };
@@ -43,7 +46,7 @@ TEST(Leap, I09_ADeletionIsAnnouncedAsOne) {
 }
 
 TEST(Leap, I09_AFalseLeapInTheMiddleOfADayIsNotBelieved) {
-  LeapPlan plan = compiled_leap_plan(utc_2017 - 1);
+  LeapPlan plan = LeapTable::compiled().plan_at(utc_2017 - 1);
   plan.change_tai_s += 3600;
   EXPECT_EQ(leap_indicator_at(plan, TaiTime{(plan.change_tai_s - 100) * ns_per_s}), 0U);
   EXPECT_EQ(tai_minus_utc_at(plan, TaiTime{(plan.change_tai_s + 100) * ns_per_s}), 36);

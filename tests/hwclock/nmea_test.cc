@@ -69,6 +69,11 @@ TEST(Nmea, DatesThatAreNoneAreRefused) {
   }
 }
 
+TEST(Nmea, I01_AStarWithinASentenceIsDamageWhateverTheChecksumSays) {
+  EXPECT_FALSE(read_nmea(with_checksum("GPRMC*,235959.00,A,4717.11,N,00833.91,E,0.0,,311224,,,A")));
+  EXPECT_FALSE(read_nmea(with_checksum("GPRMC,235959.00,A,4717.11,N,00833.91,E,0.0,,311224*00,,,A")));
+}
+
 TEST(NmeaReader, I01_FindsSentencesBetweenGarbageHalfAndEndlessLines) {
   NmeaReader reader;
   EXPECT_EQ(times_in(reader, rmc + "\r\n"), 1);

@@ -3,6 +3,7 @@
 #include "hwclock/served_line.h"
 
 #include <cmath>
+#include <cstdlib>
 #include <gtest/gtest.h>
 #include <random>
 
@@ -57,6 +58,47 @@ TEST(ServedLine, B11_NoReaderSeesTimeGoBack) {
       ASSERT_GE(moved, 0) << i;
     }
   }
+}
+
+TEST(ServedLine, B11_ARenewedLineIsTheSameOneAUnitAhead) {
+  ServedLine line(hz);
+  line.step_to(target(hz, 0.0));
+  const Line before = line.line();
+  line.renew(7 * hz);
+  EXPECT_EQ(line.line().tsc0, 7 * hz);
+  for (std::uint64_t tick = 7 * hz; tick < 7 * hz + 1'000; ++tick) {
+    line.resume(before, 0, tick);
+    line.renew(tick);
+    for (std::uint64_t later = tick; later < tick + 5; ++later) {
+      const auto moved = static_cast<std::int64_t>(ntp_at(line.line(), later) - ntp_at(before, later));
+      ASSERT_GE(moved, 0);
+      ASSERT_LE(moved, 1);
+    }
+  }
+  EXPECT_EQ(line.step_count(), 0U);
+}
+
+// Fifty thousand clocks from 268 MHz to 6 GHz, ten seconds each, against exact arithmetic.
+TEST(ServedLine, S13_AReadingIsExactToAUnitOfTheWireForTenSeconds) {
+  std::mt19937_64 random(13);
+  for (int i = 0; i < 50'000; ++i) {
+    const std::uint64_t clock_hz = 268'435'456 + random() % 5'731'564'544;
+    const Line line{random() % (std::uint64_t{1} << 60), random(),
+                    mult_of(1e9 / static_cast<double>(clock_hz))};
+    const std::uint64_t ticks = random() % (10 * clock_hz);
+    const auto units =
+        static_cast<std::uint64_t>((static_cast<Int128>(ticks) << 32) / static_cast<Int128>(clock_hz));
+    const auto off = static_cast<std::int64_t>(ntp_at(line, line.tsc0 + ticks) - (line.ntp0 + units));
+    ASSERT_LE(std::abs(off), 1) << "clock_hz " << clock_hz << ", ticks " << ticks;
+  }
+}
+
+TEST(ServedLine, AStepAfterAnotherProcessIsCountedOnItsCount) {
+  ServedLine line(hz);
+  line.resume({hz, 5, mult_of(ns_per_tick)}, 7, hz);
+  EXPECT_EQ(line.step_count(), 7U);
+  line.step_to(target(2 * hz, 0.0));
+  EXPECT_EQ(line.step_count(), 8U);
 }
 
 TEST(ServedLine, AStepIsCountedUnlessItIsTheBeginning) {

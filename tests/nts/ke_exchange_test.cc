@@ -269,6 +269,45 @@ Octets server_record(std::string_view name) {
   return joined({{0x80, 6, 0, static_cast<std::uint8_t>(name.size())}, octets_of(name)});
 }
 
+TEST(KeRequest, D13_P08_AServerRecordHoldsPrintableAsciiAndNoBlank) {
+  for (const unsigned octet : {0x21U, 0x7eU}) {
+    EXPECT_FALSE(
+        decide(Records().protocol().aead().add(6, false, {static_cast<std::uint8_t>(octet)}).end()).error);
+  }
+  for (const unsigned octet : {0U, 0x20U, 0x7fU, 0x80U, 0xffU}) {
+    EXPECT_EQ(
+        decide(Records().protocol().aead().add(6, false, {static_cast<std::uint8_t>(octet)}).end()).error,
+        ErrorCode::bad_request)
+        << octet;
+  }
+}
+
+// Where to ask is told only to who has something to ask with.
+TEST(KeRequest, D04_P08_P09_WithoutCookiesNoServerAndNoPortIsNamed) {
+  Policy elsewhere = policy();
+  elsewhere.ntp_port = 4123;
+  elsewhere.ntp_server = "time.example";
+  EXPECT_EQ(reply_to(Records().protocol().aead({99}).end(), elsewhere),
+            joined({next_protocol_ntpv4, aead_none, end_of_message}));
+  EXPECT_EQ(reply_to(Records().protocol({7}).aead().end(), elsewhere),
+            joined({next_protocol_none, end_of_message}));
+}
+
+// The first and the last letter, and what stands beside the letters in ASCII: the same but for the bit that
+// tells cases apart, and not the same name.
+TEST(KeRequest, D13_P08_OnlyLettersAreTheSameInEitherCase) {
+  Policy ours = policy();
+  ours.ntp_servers_ours = {"az.example", "[.example", "`.example"};
+  const auto named = [&](const std::string& wish) {
+    return decide(Records().protocol().aead().add(6, false, Octets(wish.begin(), wish.end())).end(), ours)
+        .ntp_server;
+  };
+  EXPECT_EQ(named("AZ.EXAMPLE"), "az.example");
+  EXPECT_EQ(named("aZ.example"), "az.example");
+  EXPECT_EQ(named("{.example"), "");
+  EXPECT_EQ(named("@.example"), "");
+}
+
 TEST(KeRequest, D13_P08_AClientsWishForAServerOfOursIsHonoured) {
   Policy many = policy();
   const std::string longest = std::string(63, 'a') + "." + std::string(63, 'b') + "." + std::string(63, 'c') +
@@ -313,6 +352,54 @@ TEST(KeRequest, D13_P09_OurPortIsSentWhenItIsNot123AndAWishForAnotherMovesNothin
 TEST(KeRequest, P11_TheRecordOfACompliantExporterMeansNothingWithoutAead30) {
   for (const bool critical : {false, true}) {
     EXPECT_EQ(reply_to(Records().protocol().aead({30, 15}).add(1024, critical, {}).end()), usual_reply);
+  }
+}
+
+// chrony 4.4 to 4.6.0 exports the keys of AEAD 30 as if it were 15, and sends no record 1024.
+TEST(KeRequest, P11_Aead30IsExportedAsTheClientDoesAndRecord1024Echoed) {
+  const Octets aead_30 = {0x80, 4, 0, 2, 0, 30};
+  const Octets compliant = {0x04, 0x00, 0, 0};
+  Policy both = policy();
+  both.aeads = {30, 15};
+  const Octets new_client = Records().protocol().aead({15, 30}).add(1024, false, {}).end();
+  const Octets old_client = Records().protocol().aead({30, 15}).end();
+  const Octets other_client = Records().protocol().aead({15}).add(1024, false, {}).end();
+  for (const bool strict : {false, true}) {
+    both.is_gcm_siv_export_strict = strict;
+    EXPECT_EQ(decide(new_client, both).exporter_aead, 30);
+    EXPECT_EQ(reply_to(new_client, both),
+              joined({next_protocol_ntpv4, aead_30, compliant, cookie_records(), end_of_message}));
+    EXPECT_EQ(decide(old_client, both).exporter_aead, strict ? 30 : 15);
+    EXPECT_EQ(reply_to(old_client, both),
+              joined({next_protocol_ntpv4, aead_30, cookie_records(), end_of_message}));
+    EXPECT_EQ(decide(other_client, both).exporter_aead, 15);
+    EXPECT_EQ(reply_to(other_client, both), usual_reply);
+  }
+  EXPECT_EQ(reply_to(Records().protocol().aead({30}).add(1024, false, {1}).end(), both), error_1) << "a body";
+}
+
+TEST(KeClient, P11_OffersItsExportWithAead30OnlyAndExportsAsTheServerDoes) {
+  const Octets compliant = {0x04, 0x00, 0, 0};
+  const Numbers both = {30, 15};
+  const Numbers one = {15};
+  const auto holds = [&](const Octets& request) {
+    return std::search(request.begin(), request.end(), compliant.begin(), compliant.end()) != request.end();
+  };
+  EXPECT_TRUE(holds(nts::ke::write_client_request(both)));
+  EXPECT_FALSE(holds(nts::ke::write_client_request(one)));
+  for (const bool echoes : {false, true}) {
+    Message message;
+    Records records;
+    records.protocol().aead({30});
+    if (echoes) records.add(1024, false, {});
+    message.append(records.add(5, false, Octets(68)).end());
+    const nts::ke::Reply reply = nts::ke::read_reply(message, both);
+    EXPECT_EQ(reply.fault, "");
+    EXPECT_EQ(reply.has_compliant_export, echoes);
+    EXPECT_EQ(nts::ke::exporter_aead_of(reply.aead, reply.has_compliant_export), echoes ? 30 : 15);
+  }
+  for (const std::uint16_t aead : {std::uint16_t{15}, std::uint16_t{16}, std::uint16_t{17}}) {
+    EXPECT_EQ(nts::ke::exporter_aead_of(aead, false), aead);
   }
 }
 

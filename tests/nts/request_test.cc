@@ -1,7 +1,11 @@
 #include "nts/request.h"
 
+#include <cstring>
 #include <gtest/gtest.h>
+#include <string>
+#include <tuple>
 
+#include "tests/nts/aead_session.h"
 #include "tests/support/packet_builder.h"
 
 namespace {
@@ -251,6 +255,36 @@ TEST(ReadRequest, C11_P25_WhatFollowsTheAuthenticatorIsNeverRead) {
   }
 }
 
+// The usual request is read at a glance (request.cc), and with a tail, which is never read, by the walk.
+// Every value of every octet that the glance looks at, and of some that it does not.
+TEST(ReadRequest, C11_P25_WhatIsReadAtAGlanceIsWhatTheWalkReads) {
+  const auto all_of = [](const Request& r) {
+    return std::tuple(r.verdict, r.version, r.cookies_wanted, r.unique_identifier_offset,
+                      r.unique_identifier_bytes, r.cookie_offset, r.cookie_bytes, r.authenticator_offset,
+                      r.nonce_offset, r.nonce_bytes, r.sealed_offset, r.sealed_bytes);
+  };
+  const Octets usual = nts_request();
+  ASSERT_EQ(usual.size(), 228U);
+  int answered = 0;
+  for (const std::size_t at :
+       std::initializer_list<std::size_t>{0,   1,   47,  48,  49,  50,  51,  52,  83,  84,  85,  86,  87, 88,
+                                          187, 188, 189, 190, 191, 192, 193, 194, 195, 196, 211, 212, 227}) {
+    for (int value = 0; value < 256; ++value) {
+      SCOPED_TRACE(std::to_string(at) + " is " + std::to_string(value));
+      Octets packet = usual;
+      packet[at] = static_cast<std::uint8_t>(value);
+      const Request request = read_request(packet);
+      if (request.verdict != Verdict::answer_nts) continue;
+      ++answered;
+      packet.resize(packet.size() + 28, 0xff);
+      EXPECT_EQ(all_of(request), all_of(read_request(packet)));
+    }
+  }
+  // All values of the ten octets that are no structure, the four leap indicators, the usual value of each of
+  // the sixteen that are, and a nonce of 1 to 15 octets, which is padded to 16.
+  EXPECT_EQ(answered, 10 * 256 + 4 + 16 + 15);
+}
+
 TEST(ReadRequest, C12_P23_InnerLengthsOfTheAuthenticatorMustFitInsideIt) {
   Octets packet = nts_request();
   const Request good = read_request(packet);
@@ -406,6 +440,20 @@ TEST(ReadRequest, B01_AnOversizedPayloadIsNotReadAtAll) {
   EXPECT_EQ(verdict_of(Octets(0x10000, 0x23)), Verdict::drop_short);
   EXPECT_EQ(verdict_of(Octets(0xffff, 0x23)), Verdict::drop_extension)
       << "the longest that a UDP length can say";
+}
+
+// The shape that nearly all clients send is known by heart, one for each AEAD; octets behind the
+// authenticator, which count for nothing, send the same packet the long way.
+TEST(ReadRequest, P23_TheUsualShapeOfEveryAeadReadsAsItDoesFieldByField) {
+  for (const tests::AeadSession& session : tests::all_sessions()) {
+    const Octets usual = session.request();
+    Octets longer = usual;
+    longer.resize(usual.size() + 4);
+    const nts::Request quick = nts::read_request(usual);
+    const nts::Request slow = nts::read_request(longer);
+    EXPECT_EQ(quick.verdict, Verdict::answer_nts);
+    EXPECT_EQ(std::memcmp(&quick, &slow, sizeof quick), 0) << session.aead_of().name;
+  }
 }
 
 }  // namespace

@@ -64,7 +64,8 @@ inline std::uint64_t cookies_sealed = 0;
 
 class ServerTest : public testing::Test {
  protected:
-  ServerTest() : keys_(counting_kernels()), server_(counting_kernels(), random_) {
+  explicit ServerTest(const nts::AeadKernels& kernels = counting_kernels())
+      : keys_(counting_kernels()), server_(kernels, random_) {
     using nts::KeyState;
     keys_.load(make_ring({RingEntry{5, KeyState::retired}, RingEntry{6, KeyState::accepting},
                           RingEntry{7, KeyState::current}, RingEntry{8, KeyState::accepting}}));
@@ -77,7 +78,8 @@ class ServerTest : public testing::Test {
     clock_.reference = {received_.units - (1ULL << 33)};
   }
 
-  std::vector<Answered> serve(const std::vector<Octets>& requests) {
+  std::vector<Answered> serve(const std::vector<Octets>& requests) { return serve_by(server_, requests); }
+  std::vector<Answered> serve_by(nts::Server& server, const std::vector<Octets>& requests) {
     std::vector<Answered> answers;
     for (std::size_t from = 0; from < requests.size(); from += nts::burst_max) {
       const std::size_t count = std::min<std::size_t>(nts::burst_max, requests.size() - from);
@@ -91,9 +93,9 @@ class ServerTest : public testing::Test {
         batch.packet_bytes[i] = static_cast<std::uint16_t>(buffers[i].size());
         batch.received[i] = received_;
       }
-      server_.open_requests(batch, keys_, policy_);
-      server_.prepare_answers(batch, keys_, clock_);
-      server_.seal_answers(batch, transmit_);
+      server.open_requests(batch, keys_, policy_);
+      server.prepare_answers(batch, keys_, clock_);
+      server.seal_answers(batch, transmit_);
       for (std::size_t i = 0; i < count; ++i) {
         const nts::Verdict verdict = batch.request[i].verdict;
         EXPECT_LT(verdict, nts::Verdict::count);
@@ -108,6 +110,9 @@ class ServerTest : public testing::Test {
   }
 
   Answered serve_one(const Octets& request) { return serve({request}).at(0); }
+  Answered serve_one_by(nts::Server& server, const Octets& request) {
+    return serve_by(server, {request}).at(0);
+  }
 
   CountingRandom random_;
   nts::ExpandedKeyRing keys_;

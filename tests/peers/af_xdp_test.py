@@ -1,5 +1,6 @@
 """af_xdp beside the kernel: NTP to us is redirected, everything else goes on, and a killed run leaves nothing."""
 
+import fcntl
 import os
 import re
 import signal
@@ -7,15 +8,18 @@ import socket
 import time
 
 import pytest
-import scapy.all as scapy
 
+import failpoints as fp
 from in_namespace import namespace
 from lab import chrony, network
 from lab.commands import LabError, run
 from lab.lab import Lab
 from lab_server import configuration, require_namespaces, running
+from wire import Wire, tags_of
 
 DEVICE = f"af_xdp:{network.SERVER_DEVICE}"
+DOT1Q, DOT1AD = 0x8100, 0x88A8
+PATIENCE_S = 20  # A39's two seconds on a machine that has them
 
 
 @pytest.fixture(scope="module", name="lab")
@@ -83,34 +87,29 @@ def ask_plain(host, seconds=10):
     return False
 
 
-def mac_of(run_inside, device):
-    return re.search(r"link/ether (\S+)", run_inside("ip", "link", "show", "dev", device).stdout).group(1)
-
-
-def tagged(lab, tags):
-    """A plain request as a whole frame with these 802.1Q tags, from the client to the server."""
-    frame = scapy.Ether(src=mac_of(lab.run_in_client, network.CLIENT_DEVICE),
-                        dst=mac_of(lab.run_in_server, network.SERVER_DEVICE))
-    for tag in tags:
-        frame /= scapy.Dot1Q(vlan=tag)
-    return bytes(frame / scapy.IP(src=network.CLIENT_IPV4, dst=network.SERVER_IPV4) / scapy.UDP(sport=4567, dport=123)
-                 / (bytes([4 << 3 | 3]) + bytes(47)))
-
-
-def test_A04_a_request_behind_one_tag_is_answered_behind_that_tag_and_behind_two_it_is_the_kernels(lab):
-    with namespace(lab.client_namespace):
-        wire = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(0x0003))  # ETH_P_ALL
-        wire.bind((network.CLIENT_DEVICE, 0))
-    with wire:
-        before = lab.ask("counters")["dataplane"]
-        wire.send(tagged(lab, [100, 200]))
-        wire.send(tagged(lab, [100]))
+def test_A04_A05_answers_stand_behind_the_same_tags_and_other_stacks_are_the_kernels(lab):
+    served = [[(DOT1Q, 100)], [(DOT1Q, 0xE000)], [(DOT1AD, 100)], [(DOT1AD, 0x2064), (DOT1Q, 200)]]
+    others = [[(DOT1Q, 100), (DOT1Q, 200)], [(DOT1Q, 100), (DOT1AD, 200)], [(DOT1AD, 1), (DOT1AD, 2)],
+              [(DOT1AD, 1), (DOT1Q, 2), (DOT1Q, 3)]]
+    with Wire(lab) as wire:
+        wire.answers_to()
+        before = lab.ask("counters")["dataplane"]["received_packets"]
+        answers = wire.answers_to(*[wire.request(tags) for tags in served + others])
+        assert [tags_of(answer)[0] for answer in answers] == served
         deadline = time.monotonic() + 10
         after = before
-        while after["nts"]["answer_plain"] == before["nts"]["answer_plain"] and time.monotonic() < deadline:
-            after = lab.ask("counters")["dataplane"]
-    assert after["nts"]["answer_plain"] == before["nts"]["answer_plain"] + 1
-    assert after["received_packets"] == before["received_packets"] + 1, "two tags: not ours"
+        while after < before + len(served) + 1 and time.monotonic() < deadline:
+            after = lab.ask("counters")["dataplane"]["received_packets"]
+        assert after == before + len(served) + 1, "of the other stacks nothing came"
+
+
+@pytest.mark.parametrize("rxvlan", ["on", "off"])
+def test_A04_an_interface_that_takes_tags_off_before_we_see_them_is_named(rxvlan):
+    def set_rxvlan(lab):
+        lab.run_in_server("ethtool", "-K", network.SERVER_DEVICE, "rxvlan", rxvlan)
+    with running("af-xdp-rxvlan", prepare=set_rxvlan, dataplane={"devices": [DEVICE]}) as lab:
+        is_told = f"ethtool -K {network.SERVER_DEVICE} rxvlan off" in lab.log_tail(100)
+        assert is_told == (rxvlan == "on")
 
 
 def test_addresses_are_followed_while_running(lab):
@@ -156,6 +155,62 @@ def test_a_program_of_somebody_else_is_refused_and_left_alone(tmp_path):
         said = lab.log_tail(60)
         assert "is not ours" in said and str(number) in said, said
         assert attached(lab) == (number, name)
+
+
+def test_H04_a_run_killed_between_attaching_and_its_record_leaves_nothing_that_stops_the_next():
+    """The record then says "attaching": what the run wrote before it let the driver attach."""
+    with running("af-xdp-between", dataplane={"devices": [DEVICE]}) as lab:
+        record = lab.pages / "dataplane" / f"xdp-program-{network.SERVER_DEVICE}"
+        first = attached(lab)
+        assert int(record.read_text()) == first[0]
+        with fp.held_launcher(lab):  # alone it would end its roles, and the dataplane would take its program away
+            fp.kill(lab, "dataplane")
+            os.kill(lab.launcher.pid, signal.SIGKILL)
+        lab.launcher.wait()
+        lab.launcher = None
+        assert attached(lab) == first, "nobody took it away"
+        record.write_text("attaching\n")
+        deadline = time.monotonic() + 10
+        while is_locked(lab.pages / "dataplane") and time.monotonic() < deadline:
+            time.sleep(0.02)
+        lab.start(configuration(lab, dataplane={"devices": [DEVICE]}))
+        assert attached(lab)[1] == "noonmark_ntp" and attached(lab)[0] != first[0]
+        assert int(record.read_text()) == attached(lab)[0]
+        lab.stop()
+        assert attached(lab) is None and not record.exists()
+
+
+def is_locked(directory):
+    """True while a writer of the directory's page lives."""
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return False
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+
+
+@pytest.mark.parametrize("end", ["server", "client"])
+def test_A39_a_link_that_went_down_serves_again_when_it_is_back(lab, end):
+    run_inside, device = {"server": (lab.run_in_server, network.SERVER_DEVICE),
+                          "client": (lab.run_in_client, network.CLIENT_DEVICE)}[end]
+    with Wire(lab) as wire:
+        wire.answers_to()
+        pid = lab.ask("status")["dataplane"]["pid"]
+        for _ in range(5):
+            run_inside("ip", "link", "set", device, "down")
+            run_inside("ip", "link", "set", device, "up")
+        back = time.monotonic()
+        while True:
+            try:
+                wire.answers_to(seconds=1)
+                break
+            except (AssertionError, OSError):
+                assert time.monotonic() - back < PATIENCE_S
+        print(f"served again after {time.monotonic() - back:.2f} s")
+        assert lab.ask("status")["dataplane"]["pid"] == pid and attached(lab)[1] == "noonmark_ntp"
 
 
 def test_a_clean_stop_leaves_no_program():

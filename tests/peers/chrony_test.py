@@ -10,8 +10,9 @@ from lab import chrony, network
 from lab_server import running
 
 FAMILIES = {"4": network.NAME, "6": network.NAME_IPV6_ONLY}
-# Both ends read the same kernel clock: what is left is what the way and our fit of the TSC add.
-OFFSET_S_MAX = 0.01
+# Both ends read the same kernel clock, so an offset is half the difference of the two ways, which a busy machine makes
+# unequal as it likes, and what our fit of the TSC adds.
+FIT_S_MAX = 0.005
 
 
 @pytest.fixture(scope="module", name="lab")
@@ -35,7 +36,7 @@ def check(outcome):
     for sample in outcome.samples:
         assert (sample.leap, sample.stratum) == ("N", 10)
         assert sample.reference_id == "4C4F434C", "LOCL"
-        assert abs(sample.offset_s) < OFFSET_S_MAX and 0 <= sample.delay_s < 0.1
+        assert abs(sample.offset_s) < sample.delay_s / 2 + sample.root_dispersion_s + FIT_S_MAX
         assert sample.root_dispersion_s > 0, "an error is never said to be zero"
 
 

@@ -22,7 +22,7 @@ from nts_client import MINIMAL_REQUEST, record
 from role_processes import UIDS, status_of
 
 DEADLINE_MS = 1500
-END, NEXT_PROTOCOL, ERROR, AEAD, COOKIE, SERVER, PORT = 0, 1, 2, 4, 5, 6, 7
+END, NEXT_PROTOCOL, ERROR, WARNING, AEAD, COOKIE, SERVER, PORT = range(8)
 ADDRESS = network.SERVER_IPV4
 
 
@@ -255,6 +255,52 @@ def closes(plain):
         return plain.recv(1) == b""
     except ConnectionResetError:
         return True
+
+
+# A record's body, and what a request with it comes to when the RFC lets a client send the record at all.
+LENGTHS = (0, 1, 2, 3, 255, 256, 4000, 65535)
+
+
+@pytest.mark.parametrize("critical", [False, True])
+@pytest.mark.parametrize("kind", [ERROR, WARNING, COOKIE])
+def test_D10_P05_what_only_a_server_sends_gets_error_1_at_any_length(lab, kind, critical):
+    for length in LENGTHS:
+        assert exchange(record(kind, bytes(length), critical) + MINIMAL_REQUEST) == error(1), length
+
+
+@pytest.mark.parametrize("critical", [False, True])
+def test_D10_P08_P09_a_server_or_port_record_is_taken_when_it_is_one(lab, critical):
+    """A name is 1 to 255 octets, a port two. Whoever is no server of ours is wished for in vain."""
+    for length in LENGTHS:
+        found = exchange(record(SERVER, b"a" * length, critical) + MINIMAL_REQUEST)
+        assert (len(found) == 11) if 1 <= length <= 255 else (found == error(1)), length
+        found = exchange(record(PORT, bytes(length), critical) + MINIMAL_REQUEST)
+        assert (len(found) == 11) if length == 2 else (found == error(1)), length
+
+
+@pytest.mark.parametrize("kind", [ERROR, WARNING, COOKIE, SERVER, PORT])
+def test_D10_D06_a_record_that_says_more_than_there_is_gets_error_1(lab, kind):
+    for said, there in ((1, 0), (3, 2), (4000, 3999)):
+        cut = struct.pack("!HH", kind, said) + bytes(there)
+        assert exchange(MINIMAL_REQUEST[:-4] + cut, half_close=True) == error(1)
+
+
+def test_D17_while_the_keeper_is_dead_clients_get_error_2_and_then_all_cookies(lab):
+    """The launcher is stopped meanwhile, or it would start another keeper before the first handshake ends."""
+    (keeper,) = (int(status["Pid"]) for status in status_of(lab, UIDS["keeper"]))
+    os.kill(lab.launcher.pid, signal.SIGSTOP)
+    try:
+        os.kill(keeper, signal.SIGKILL)
+        for _ in range(3):
+            assert exchange(MINIMAL_REQUEST) == error(2)
+    finally:
+        os.kill(lab.launcher.pid, signal.SIGCONT)
+
+    def is_served():
+        found = exchange(MINIMAL_REQUEST)
+        assert found == error(2) or [kind for kind, _, _ in found].count(COOKIE) == 8, "all of them or none"
+        return found != error(2)
+    assert wait_until(is_served)
 
 
 def test_many_at_once_are_all_served(lab):

@@ -1,4 +1,4 @@
-"""Runs the simulated days (tests/sim/sim_test.cc), a case each, so that each counts. Long: NOONMARK_LONG=1."""
+"""Runs the simulated days (tests/sim/*_test.cc), a case each, so that each counts. Long: NOONMARK_LONG=1."""
 
 import pathlib
 import subprocess

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <deque>
 #include <memory>
 #include <numbers>
 
@@ -13,7 +14,6 @@ namespace {
 using hwclock::ClockState;
 
 constexpr std::uint64_t tick_hz = 4'000'000'000;
-constexpr std::int64_t tai_start_s = 1'800'000'000;
 constexpr std::int32_t tai_minus_utc_s = 37;
 constexpr int publications_a_second = 8;
 constexpr double ns_per_unit = 1e9 / 0x1p32;
@@ -50,8 +50,8 @@ class World {
         engine_(std::make_unique<hwclock::Discipline>(tick_hz, scenario.policy)) {
     hwclock::LeapPlan plan{.tai_minus_utc_s = tai_minus_utc_s};
     if (scenario.leap_at_s != 0) {
-      plan.change_s = 1;
-      plan.change_tai_s = tai_start_s + scenario.leap_at_s;
+      plan.change_s = scenario.leap_change_s;
+      plan.change_tai_s = scenario.tai_start_s + scenario.leap_at_s;
     }
     engine_->set_leap(plan);
     leap_ = plan;
@@ -81,17 +81,35 @@ class World {
         oscillator.day_ppb == 0.0
             ? 0.0
             : oscillator.day_ppb * std::sin(2.0 * std::numbers::pi * static_cast<double>(second) / 86'400.0);
-    next_phase_ns_ = phase_ns_ + rate_ppb_ + swing_ppb + oscillator.white_ns * noise_.normal();
+    for (const Event& event : scenario_.events) {
+      if (event.fault == Fault::rate_jump && second == event.begin_s) rate_ppb_ += event.amount;
+    }
+    second_ns_ = rate_ppb_ + swing_ppb + flicker_ppb() + oscillator.white_ns * noise_.normal();
+    next_phase_ns_ = phase_ns_ + second_ns_;
 
     pulse(second);
     for (int i = 0; i < publications_a_second; ++i) {
       const double part_s = (i + 0.4) / publications_a_second;
-      if (i == 1) message(second);
+      deliver(second, part_s);
       publish(second, part_s);
       compare(second, part_s + noise_.uniform() / publications_a_second, i == 0);
     }
     result_.seconds_in[static_cast<std::size_t>(engine_->state())] += 1;
     if (result_.locked_at_s < 0 && engine_->state() == hwclock::State::locked) result_.locked_at_s = second;
+  }
+
+  // 1/f over four decades, near enough: a rung a decade.
+  double flicker_ppb() {
+    const double rung_ppb = scenario_.oscillator.flicker_ppb;
+    if (rung_ppb == 0.0) return 0.0;
+    double sum_ppb = 0.0;
+    double time_s = 10.0;
+    for (double& rung : flicker_) {
+      rung += -rung / time_s + rung_ppb * std::sqrt(2.0 / time_s) * noise_.normal();
+      sum_ppb += rung;
+      time_s *= 10.0;
+    }
+    return sum_ppb;
   }
 
   void pulse(std::int64_t second) {
@@ -102,17 +120,21 @@ class World {
     off_ns += sawtooth_ns;
     if (receiver.outlier_chance > 0.0 && noise_.uniform() < receiver.outlier_chance)
       off_ns += receiver.outlier_ns;
-    has_pulse_ = has_message_ = true;
-    told_off_s_ = 0;
+    bool has_message = true;
+    bool has_pulse = receiver.missing_chance == 0.0 || noise_.uniform() >= receiver.missing_chance;
+    std::int64_t told_off_s = 0;
+    double late_s = receiver.message_delay_s;
+    if (receiver.message_jitter_s > 0.0) late_s += receiver.message_jitter_s * noise_.uniform();
+    double edge_s = 0.0;
     bool is_doubled = false;
     for (const Event& event : scenario_.events) {
       if (second < event.begin_s || second >= event.end_s) continue;
       switch (event.fault) {
         case Fault::outage:
-          has_pulse_ = has_message_ = false;
+          has_pulse = has_message = false;
           break;
         case Fault::no_message:
-          has_message_ = false;
+          has_message = false;
           break;
         case Fault::step:
           off_ns += event.amount;
@@ -121,22 +143,61 @@ class World {
           off_ns += event.amount * static_cast<double>(second - event.begin_s + 1);
           break;
         case Fault::wrong_second:
-          told_off_s_ = static_cast<std::int64_t>(event.amount);
+          told_off_s = static_cast<std::int64_t>(event.amount);
           break;
         case Fault::double_edge:
           is_doubled = true;
           break;
+        case Fault::trailing_edge:
+          edge_s = event.amount;
+          break;
+        case Fault::late_message:
+          late_s += event.amount;
+          break;
+        case Fault::rate_jump:
+          break;
       }
     }
-    if (!has_pulse_) return;
-    engine_->take_pulse(tick_at(second, off_ns * 1e-9), std::round(sawtooth_ns));
-    if (is_doubled) engine_->take_pulse(tick_at(second, off_ns * 1e-9 + 0.02), 0.0);
+    // In whatever order they come: a late message after the next pulse, a stray edge before the message.
+    if (has_pulse) queue({second, off_ns * 1e-9 + edge_s, true, std::round(sawtooth_ns), 0});
+    if (has_pulse && is_doubled) queue({second, off_ns * 1e-9 + 0.02, true, 0.0, 0});
+    if (receiver.extra_chance > 0.0 && noise_.uniform() < receiver.extra_chance) {
+      queue({second, 0.01 + 0.98 * noise_.uniform(), true, 0.0, 0});
+    }
+    if (has_message) queue({second, late_s, false, 0.0, scenario_.tai_start_s + second + told_off_s});
   }
 
-  void message(std::int64_t second) {
-    if (!has_message_) return;
-    engine_->take_time_of_day(
-        {tick_at(second, scenario_.receiver.message_delay_s), tai_start_s + second + told_off_s_});
+  // A pulse, or a message that names a second; due `part_s` after `second`, which may be later than the next.
+  struct Input {
+    std::int64_t second;
+    double part_s;
+    bool is_pulse;
+    double correction_ns;
+    std::int64_t tai_s;
+    [[nodiscard]] double after(std::int64_t other) const {
+      return static_cast<double>(second - other) + part_s;
+    }
+  };
+
+  void queue(const Input& input) {
+    const auto later = std::find_if(inputs_.begin(), inputs_.end(), [&](const Input& other) {
+      return other.after(input.second) > input.part_s;
+    });
+    inputs_.insert(later, input);
+  }
+
+  // Hands over what is due.
+  void deliver(std::int64_t second, double part_s) {
+    while (!inputs_.empty() && inputs_.front().after(second) <= part_s) {
+      const Input& input = inputs_.front();
+      const std::uint64_t tick = tick_at(second, input.after(second));
+      if (input.is_pulse) {
+        engine_->take_pulse(tick, input.correction_ns);
+      } else {
+        engine_->take_time_of_day({tick, input.tai_s});
+      }
+      inputs_.pop_front();
+    }
   }
 
   void publish(std::int64_t second, double part_s) {
@@ -159,7 +220,7 @@ class World {
   void compare(std::int64_t second, double part_s, bool is_whole) {
     const std::uint64_t tick = tick_at(second, part_s);
     const std::int64_t tai_ns =
-        (tai_start_s + second) * std::int64_t{1'000'000'000} + std::llround(part_s * 1e9);
+        (scenario_.tai_start_s + second) * std::int64_t{1'000'000'000} + std::llround(part_s * 1e9);
     const std::int64_t utc_ns =
         tai_ns - hwclock::tai_minus_utc_at(leap_, {tai_ns}) * std::int64_t{1'000'000'000};
     const auto units = static_cast<std::int64_t>(ntp_at(state_, tick) - hwclock::ntp_of_utc(utc_ns));
@@ -170,11 +231,18 @@ class World {
         std::find(scenario_.looks_s.begin(), scenario_.looks_s.end(), second) != scenario_.looks_s.end()) {
       result_.looks.push_back({error_ns, bound_ns, state_.state, state_.leap, state_.stratum});
     }
+    if (is_whole && scenario_.keeps_trace) {
+      result_.trace.push_back(
+          {second, error_ns, bound_ns, state_.state, state_.leap, state_.stratum, state_.reference_id});
+    }
     const bool is_promised = state_.leap != 3 && hwclock::is_believable(state_, tick);
     if (second < scenario_.judged_from_s || !is_promised) return;
     ++result_.promised;
     squares_ += error_ns * error_ns;
     result_.max_ns = std::max(result_.max_ns, std::fabs(error_ns));
+    const double true_mult = std::ldexp(1.0, 92) / (static_cast<double>(tick_hz) * (1.0 - second_ns_ * 1e-9));
+    const double slope_ppb = 1e9 * std::fabs(static_cast<double>(state_.mult) / true_mult - 1.0);
+    result_.steepest_ppb = std::max(result_.steepest_ppb, slope_ppb);
     if (std::fabs(error_ns) > bound_ns && result_.violations++ == 0) result_.first_violation_s = second;
     if (is_whole) bounds_.push_back(static_cast<float>(bound_ns));
   }
@@ -195,9 +263,9 @@ class World {
   double phase_ns_ = 0.0;
   double next_phase_ns_ = 0.0;
   double wander_ns_ = 0.0;
-  bool has_pulse_ = false;
-  bool has_message_ = false;
-  std::int64_t told_off_s_ = 0;
+  double second_ns_ = 0.0;  // what the present second is long by
+  std::array<double, 5> flicker_{};
+  std::deque<Input> inputs_;
   hwclock::LeapPlan leap_;
   std::unique_ptr<hwclock::Discipline> engine_;
   ClockState state_{};

@@ -22,7 +22,8 @@ struct OscillatorModel {
   double walk_ppb = 0.0;
   double drift_ppb_s = 0.0;
   double offset_ppb = 20'000.0;
-  double day_ppb = 0.0;  // amplitude of a daily swing, as of a room that warms and cools
+  double day_ppb = 0.0;      // amplitude of a daily swing, as of a room that warms and cools
+  double flicker_ppb = 0.0;  // of each rung of a ladder of first-order processes, 10 s to 100 000 s
 };
 
 inline constexpr double half_ppb_a_day = 0.5 / 86'400.0;
@@ -41,17 +42,30 @@ struct ReceiverModel {
   double wander_ns = 0.0;    // slow and unseen: a first-order process of 3400 s
   double outlier_chance = 0.0;
   double outlier_ns = 0.0;
-  double message_delay_s = 0.12;
+  double missing_chance = 0.0;    // no pulse
+  double extra_chance = 0.0;      // one more edge, anywhere in the second
+  double message_delay_s = 0.12;  // may be longer than a second: a line that carries too much
+  double message_jitter_s = 0.0;  // and up to so much more
 };
 
 // What goes wrong, and when. Several may overlap.
-enum class Fault : std::uint8_t { outage, no_message, step, ramp, wrong_second, double_edge };
+enum class Fault : std::uint8_t {
+  outage,
+  no_message,
+  step,           // of the pulses, ns
+  ramp,           // of the pulses, ns/s
+  wrong_second,   // told by the messages, s
+  double_edge,    // a second edge after every pulse
+  trailing_edge,  // the other edge of a pulse that is so many seconds long
+  late_message,   // s, on top of the usual delay
+  rate_jump       // of the oscillator, ppb: it really does
+};
 
 struct Event {
   Fault fault = Fault::outage;
   std::int64_t begin_s = 0;
   std::int64_t end_s = 0;
-  double amount = 0.0;  // ns, ns/s or s, as the fault has it
+  double amount = 0.0;  // in the unit that the fault has
 };
 
 struct Scenario {
@@ -63,7 +77,11 @@ struct Scenario {
   std::int64_t judged_from_s = 0;  // errors before are not counted
   std::vector<Event> events;
   std::vector<std::int64_t> looks_s;  // when to note error and bound
-  std::int64_t leap_at_s = 0;         // a leap second is inserted, or 0
+  std::int64_t leap_at_s = 0;         // a leap second comes, or 0
+  std::int32_t leap_change_s = 1;     // inserted, or -1: left out
+  std::int64_t tai_start_s = 1'800'000'000;
+  bool keeps_trace = false;
+  bool is_in_headline = false;  // bench/headline has no time for all of them
 };
 
 struct Look {
@@ -72,6 +90,17 @@ struct Look {
   hwclock::State state = hwclock::State::unsync;
   std::uint32_t leap = 3;
   std::uint32_t stratum = 0;
+};
+
+// The clock as a client meets it early in each second, promised or not.
+struct Sample {
+  std::int64_t second = 0;
+  double error_ns = 0.0;
+  double bound_ns = 0.0;
+  hwclock::State state = hwclock::State::unsync;
+  std::uint32_t leap = 3;
+  std::uint32_t stratum = 0;
+  std::uint32_t reference_id = 0;
 };
 
 struct Result {
@@ -86,7 +115,9 @@ struct Result {
   std::uint64_t invalid = 0;         // states that a reader would refuse
   std::int64_t locked_at_s = -1;
   std::array<std::uint64_t, 7> seconds_in{};  // by hwclock::State
+  double steepest_ppb = 0.0;                  // of the line while it was promised, against the true rate
   std::vector<Look> looks;
+  std::vector<Sample> trace;  // if the scenario keeps one
 };
 
 [[nodiscard]] Result run(const Scenario& scenario, std::uint64_t seed);

@@ -54,9 +54,9 @@ Octets FrameSpec::build() const {
   Octets frame;
   append(frame, to);
   append(frame, from);
-  for (const std::uint16_t tag : tags) {
-    append16(frame, 0x8100);
-    append16(frame, tag);
+  for (std::size_t i = 0; i < tags.size(); ++i) {
+    append16(frame, i < tag_types.size() ? tag_types[i] : 0x8100);
+    append16(frame, tags[i]);
   }
   append16(frame, is_ipv6 ? 0x86dd : 0x0800);
   Octets addresses;

@@ -36,7 +36,8 @@ struct FrameSpec {
   bool is_ipv6 = false;
   Mac to = server_mac;
   Mac from = client_mac;
-  std::vector<std::uint16_t> tags;  // each 802.1Q: 0x8100 and this tag control information
+  std::vector<std::uint16_t> tags;       // the tag control information of each, outermost first
+  std::vector<std::uint16_t> tag_types;  // 0x8100 (802.1Q) for those that are not named here
   Ipv4 source = client_ipv4;
   Ipv4 destination = server_ipv4;
   Ipv6 source6 = client_ipv6;

@@ -7,6 +7,7 @@ import contextlib
 import json
 import os
 import subprocess
+import time
 
 import pytest
 
@@ -19,7 +20,8 @@ def _toml(value):
 
 
 def configuration(lab, **sections):
-    """Writes a configuration for `lab`; `sections` are merged over the usual one, key by key."""
+    """Writes a configuration for `lab`; `sections` are merged over the usual one, key by key; a list
+    becomes one section for each of its elements, [[upstream]]."""
     usual = {
         "server": {"name": network.NAME, "addresses": "auto"},
         "dataplane": {"devices": [f"af_packet:{network.SERVER_DEVICE}"]},
@@ -30,14 +32,33 @@ def configuration(lab, **sections):
         "paths": {"pages": str(lab.pages)},
     }
     for section, values in sections.items():
-        usual.setdefault(section, {}).update(values)
+        if isinstance(values, list):
+            usual[section] = values
+        else:
+            usual.setdefault(section, {}).update(values)
     lines = []
     for section, values in usual.items():
-        lines.append(f"[{section}]")
-        lines += [f"{key} = {_toml(value)}" for key, value in values.items()]
+        for one in values if isinstance(values, list) else [values]:
+            lines.append(f"[[{section}]]" if isinstance(values, list) else f"[{section}]")
+            lines += [f"{key} = {_toml(value)}" for key, value in one.items()]
     file = lab.state / "config.toml"
     file.write_text("\n".join(lines) + "\n", encoding="utf-8")
     return file
+
+
+def settled(lab):
+    """The dataplane's counters when nothing is on its way any more."""
+    before, now = None, lab.ask("counters")["dataplane"]
+    while before is None or now["received_packets"] != before["received_packets"]:
+        before = now
+        time.sleep(0.05)
+        now = lab.ask("counters")["dataplane"]
+    return now
+
+
+def long_only(test):
+    """For a test that takes minutes: one of `tests/run long`, and elsewhere none."""
+    return test if os.environ.get("NOONMARK_LONG") == "1" else None
 
 
 def require_namespaces():
@@ -48,11 +69,16 @@ def require_namespaces():
 
 
 @contextlib.contextmanager
-def running(name, second_address=False, **sections):
-    """A lab with Noonmark started in it, ready; stopped and removed afterwards. Its log is shown when it fails."""
+def running(name, second_address=False, prepare=None, **sections):
+    """A lab with Noonmark started in it, ready; stopped and removed afterwards. Its log is shown when it fails.
+
+    `prepare` is called with the lab before the start: more interfaces, more addresses.
+    """
     require_namespaces()
     with Lab(name, second_address=second_address) as lab:
         try:
+            if prepare:
+                prepare(lab)
             lab.start(configuration(lab, **sections))
             yield lab
         except BaseException:

@@ -39,8 +39,10 @@ class Session:
     records: list[tuple[int, bool, bytes]] = field(default_factory=list)
 
 
-def key_exchange(host, ca, name, port=4460, request=MINIMAL_REQUEST, timeout_s=5):
-    """One NTS-KE exchange over TLS 1.3, the certificate checked against `ca` and `name`."""
+def key_exchange(host, ca, name, port=4460, request=MINIMAL_REQUEST, timeout_s=5, exported_as=AEAD_SIV_256,
+                 key_bytes=32):
+    """One NTS-KE exchange over TLS 1.3, the certificate checked against `ca` and `name`; keys of `key_bytes`, exported
+    with `exported_as` in the context (RFC 8915 section 4.3)."""
     context = SSL.Context(SSL.TLS_CLIENT_METHOD)
     context.set_min_proto_version(SSL.TLS1_3_VERSION)
     context.load_verify_locations(str(ca))
@@ -64,7 +66,7 @@ def key_exchange(host, ca, name, port=4460, request=MINIMAL_REQUEST, timeout_s=5
                 answer += connection.recv(65536)
             except SSL.ZeroReturnError:
                 break
-        keys = [connection.export_keying_material(EXPORTER_LABEL, 32, struct.pack("!HHB", 0, AEAD_SIV_256, way))
+        keys = [connection.export_keying_material(EXPORTER_LABEL, key_bytes, struct.pack("!HHB", 0, exported_as, way))
                 for way in (0, 1)]
         connection.shutdown()
     records = read_records(answer)

@@ -17,7 +17,7 @@ using SessionKey = std::array<std::uint8_t, 32>;
 
 [[nodiscard]] SessionKey key_of(std::uint8_t fill);
 
-// AEAD_AES_SIV_CMAC_256 by nettle: tag | ciphertext.
+// AES-SIV by nettle, 256, 384 or 512 by the length of `key`: tag | ciphertext.
 [[nodiscard]] Octets nettle_seal(std::span<const std::uint8_t> key,
                                  std::span<const std::uint8_t> associated_data,
                                  std::span<const std::uint8_t> nonce,

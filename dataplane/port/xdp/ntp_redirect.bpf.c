@@ -3,15 +3,16 @@
 // host's own NTP client (whose answers come in mode 4) go on.
 //
 // It decides as little as possible: what it takes must be a request that frame.cc would read, and what is
-// wrong inside it is counted there. So: at most one 802.1Q tag, IPv4 without options or fragments, IPv6 with
-// UDP straight behind it, mode 3. Until the served pairs are filled in, everything passes.
+// wrong inside it is counted there. So: no tag, one of 802.1Q or 802.1ad, or 802.1ad + 802.1Q; IPv4 without
+// options or fragments, IPv6 with UDP straight behind it, mode 3. Until the served pairs are filled in,
+// everything passes.
 #include <linux/bpf.h>
 #include <linux/types.h>
 
 #include <bpf/bpf_endian.h>
 #include <bpf/bpf_helpers.h>
 
-// As in dataplane/port/xdp/served_pair.h.
+// As in dataplane/port/xdp_redirects.cc.
 struct served_pair {
   __u8 address[16];  // network order; IPv4 in the first four, zeros behind
   __u16 port;        // network order
@@ -39,6 +40,8 @@ enum {
   ipv4_bytes = 20,
   ipv6_bytes = 40,
   udp_bytes = 8,
+  ethertype_vlan = 0x8100,
+  ethertype_service_vlan = 0x88a8,
   protocol_udp = 17,
   mode_client = 3
 };
@@ -56,10 +59,16 @@ int noonmark_ntp(struct xdp_md* context) {
   if (at + ethernet_bytes > end) return XDP_PASS;
   __u16 ethertype = (__u16)(at[12] << 8 | at[13]);
   at += ethernet_bytes;
-  if (ethertype == 0x8100) {
+  const int is_service_tag = ethertype == ethertype_service_vlan;
+  if (is_service_tag || ethertype == ethertype_vlan) {
     if (at + tag_bytes > end) return XDP_PASS;
     ethertype = (__u16)(at[2] << 8 | at[3]);
     at += tag_bytes;
+    if (is_service_tag && ethertype == ethertype_vlan) {
+      if (at + tag_bytes > end) return XDP_PASS;
+      ethertype = (__u16)(at[2] << 8 | at[3]);
+      at += tag_bytes;
+    }
   }
   struct served_pair pair = {};
   const __u8* udp = at;

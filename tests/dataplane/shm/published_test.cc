@@ -1,5 +1,6 @@
 #include "dataplane/shm/published.h"
 
+#include <chrono>
 #include <csignal>
 #include <cstdlib>
 #include <cstring>
@@ -147,6 +148,63 @@ TEST(Published, G03_FourReadersNeverSeeATornValueWhileTheWriterRunsFlatOut) {
   EXPECT_EQ(torn.load(), 0U);
   EXPECT_EQ(backwards.load(), 0U);
   RecordProperty("values_read", std::to_string(fresh.load()));
+}
+
+// As a clock page is used: one writer that bends its line a thousand times a second, sixteen readers of the
+// time.
+TEST(Published, S12_SixteenReadersOfAClockSeeNoTornLineAndNoTimeGoBack) {
+  struct Clock {
+    std::uint64_t begin = 0;
+    std::uint64_t time = 0;
+    std::uint64_t rate = 0;
+    std::uint64_t check = 0;
+  };
+  const int publications = std::getenv("NOONMARK_LONG") != nullptr ? 30'000 : 500;
+  shm::Published<Clock> page;
+  const auto now = [] {
+    return static_cast<std::uint64_t>(std::chrono::steady_clock::now().time_since_epoch().count());
+  };
+  Clock clock{now(), 0, 1000, 0};
+  const auto publish = [&] {
+    clock.check = clock.begin ^ clock.time ^ clock.rate;
+    page.publish(clock);
+  };
+  publish();
+  std::atomic<bool> stop{false};
+  std::atomic<std::uint64_t> torn{0};
+  std::atomic<std::uint64_t> backwards{0};
+  std::atomic<std::uint64_t> reads{0};
+  std::vector<std::thread> readers;
+  for (int i = 0; i < 16; ++i) {
+    readers.emplace_back([&] {
+      Clock seen_clock;
+      std::uint64_t seen = 0;
+      std::uint64_t last = 0;
+      while (!stop.load(std::memory_order_relaxed)) {
+        static_cast<void>(page.read(seen_clock, seen));
+        if (seen == 0) continue;
+        if (seen_clock.check != (seen_clock.begin ^ seen_clock.time ^ seen_clock.rate)) torn.fetch_add(1);
+        const std::uint64_t time = seen_clock.time + (now() - seen_clock.begin) * seen_clock.rate;
+        if (time < last) backwards.fetch_add(1);
+        last = time;
+        reads.fetch_add(1, std::memory_order_relaxed);
+        std::this_thread::yield();
+      }
+    });
+  }
+  for (int i = 0; i < publications; ++i) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    // Faster each time: a line that turns slower may be read behind its turn by whoever still has the old
+    // one.
+    const std::uint64_t turn = now();
+    clock = {turn, clock.time + (turn - clock.begin) * clock.rate, clock.rate + 1, 0};
+    publish();
+  }
+  stop = true;
+  for (std::thread& reader : readers) reader.join();
+  EXPECT_EQ(torn.load(), 0U);
+  EXPECT_EQ(backwards.load(), 0U);
+  EXPECT_GT(reads.load(), 0U);
 }
 
 // The writer as a child under ptrace, stopped after each of its instructions: what a reader sees then is what

@@ -2,6 +2,7 @@
 
 #include <cerrno>
 #include <fcntl.h>
+#include <fstream>
 #include <functional>
 #include <gtest/gtest.h>
 #include <linux/magic.h>
@@ -145,6 +146,70 @@ TEST_F(SegmentTest, G01_EachKindOfPageIsRefusedUnderAnothersName) {
     fs::permissions(clock_path(), fs::perms(0644));
     EXPECT_NE(refusal(), "") << static_cast<int>(kind);
   }
+}
+
+TEST_F(SegmentTest, APageThatWasDeletedUnderItsWriterIsPutBackWithWhatItHeld) {
+  auto writer = Segment<KeysPage>::open_writable(directory_, ::getegid());
+  const fs::path path = shm::page_path(directory_, shm::PageKind::keys);
+  nts::KeyRing ring{};
+  ring.current_id = 17;
+  writer->ring.publish(ring);
+  EXPECT_FALSE(writer.put_back()) << "it is there";
+  const KeysPage* const before = &*writer;
+  fs::remove(path);
+  EXPECT_TRUE(writer.put_back());
+  EXPECT_FALSE(writer.put_back());
+  EXPECT_EQ(&*writer, before) << "other threads write to it where it is";
+  auto reader = Segment<KeysPage>::attach(directory_, ::geteuid());
+  std::uint64_t seen = 0;
+  nts::KeyRing got{};
+  ASSERT_TRUE(reader->ring.read(got, seen));
+  EXPECT_EQ(got.current_id, 17U);
+  ring.current_id = 18;
+  writer->ring.publish(ring);
+  ASSERT_TRUE(reader->ring.read(got, seen));
+  EXPECT_EQ(got.current_id, 18U) << "the writer writes to the new file";
+  EXPECT_EQ(fs::status(path).permissions(), fs::perms(0640));
+}
+
+TEST_F(SegmentTest, AFileInItsPlaceIsReplacedAndAMissingDirectoryIsSaid) {
+  auto writer = Segment<ClockPage>::open_writable(directory_, ::getegid());
+  fs::remove(clock_path());
+  std::ofstream(clock_path()) << "something else";
+  EXPECT_TRUE(writer.put_back());
+  EXPECT_EQ(refusal(), "");
+  fs::remove_all(clock_path().parent_path());
+  EXPECT_THROW(writer.put_back(), SegmentError);
+  hwclock::ClockState state{};
+  writer->clock.publish(state);  // and the old memory is still there
+}
+
+TEST_F(SegmentTest, AFileThatIsShutToItsReadersIsMadeAnew) {
+  auto writer = Segment<ClockPage>::open_writable(directory_, ::getegid());
+  hwclock::ClockState state{};
+  state.ntp0 = 33;
+  writer->clock.publish(state);
+  ASSERT_EQ(::chmod(clock_path().c_str(), 0), 0);
+  EXPECT_TRUE(writer.put_back());
+  EXPECT_FALSE(writer.put_back());
+  auto reader = Segment<ClockPage>::attach(directory_, ::geteuid());
+  std::uint64_t seen = 0;
+  hwclock::ClockState got{};
+  ASSERT_TRUE(reader->clock.read(got, seen));
+  EXPECT_EQ(got.ntp0, 33U);
+
+  fs::create_hard_link(clock_path(), directory_ / "second");
+  EXPECT_TRUE(writer.put_back()) << "readers refuse a file with two names";
+  EXPECT_EQ(refusal(), "");
+}
+
+TEST_F(SegmentTest, AFileThatWasCutShortEndsItsWriterWithASentence) {
+  auto writer = Segment<ClockPage>::open_writable(directory_, ::getegid());
+  ASSERT_EQ(::truncate(clock_path().c_str(), sizeof(ClockPage) - 1), 0);
+  EXPECT_THROW(writer.put_back(), shm::CutPageError);
+  fs::remove(clock_path());
+  ASSERT_EQ(::close(::open(clock_path().c_str(), O_CREAT | O_WRONLY, 0644)), 0);
+  EXPECT_TRUE(writer.put_back()) << "that is another file: ours is whole, and has no name";
 }
 
 TEST_F(SegmentTest, G08_AReaderKeepsItsOldPageWhenANewLayoutIsSwappedIn) {

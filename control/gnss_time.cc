@@ -1,0 +1,284 @@
+#include "control/gnss_time.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+
+#include "control/file_check.h"
+#include "control/log.h"
+#include "hwclock/calendar.h"
+
+namespace control {
+namespace {
+
+constexpr std::int64_t ns_per_s = 1'000'000'000;
+constexpr double units_per_ns = 0x1p32 / 1e9;
+constexpr std::uint64_t ns_per_us = 1000;
+constexpr const char* contradicted = "a majority of the authenticated upstreams contradicts the receiver";
+constexpr std::size_t leap_file_bytes_max = 1 << 20;
+
+// What is usual where nobody measured it: a pulse's unsteadiness, and what may be wrong with it all the time.
+struct Usual {
+  double sigma_ns;
+  double error_ns;
+};
+constexpr Usual usual_of(PulseKind kind) noexcept {
+  switch (kind) {
+    case PulseKind::kernel_pps_assert:
+    case PulseKind::kernel_pps_clear:
+      return {1'000.0, 15'000.0};  // an interrupt's latency: CLOCK.md section 2.1
+    case PulseKind::sock:
+      return {1'000.0, 15'000.0};  // most senders stamp the same interrupt
+    case PulseKind::extts_rising:
+    case PulseKind::extts_falling:
+      return {200.0, 2'000.0};  // stamped by the NIC; reading its clock over PCIe, and cables
+    case PulseKind::phc_tai:
+    case PulseKind::phc_utc:
+      return {1'000.0, phc_error_usual_ns};  // nobody says how well it is steered
+    case PulseKind::shm:
+    case PulseKind::none:
+      break;
+  }
+  return {10'000.0, 1'000'000.0};  // a message over a serial line or USB, as likely as a pulse
+}
+
+std::uint32_t reference_id_of(const std::string& text) {
+  std::uint32_t id = 0;
+  for (std::size_t i = 0; i < 4; ++i)
+    id = id << 8 | (i < text.size() ? static_cast<std::uint8_t>(text[i]) : 0U);
+  return id;
+}
+
+std::string span_of(double ns) {
+  char text[32];
+  if (ns < 1e3) {
+    std::snprintf(text, sizeof text, "%.0f ns", ns);
+  } else if (ns < 1e6) {
+    std::snprintf(text, sizeof text, "%.3g us", ns / 1e3);
+  } else {
+    std::snprintf(text, sizeof text, "%.3g ms", ns / 1e6);
+  }
+  return text;
+}
+
+const char* sentence_of(hwclock::NumberingDoubt doubt) noexcept {
+  switch (doubt) {
+    case hwclock::NumberingDoubt::none:
+      return "pulses are numbered";
+    case hwclock::NumberingDoubt::no_pulse:
+      return "no pulses come";
+    case hwclock::NumberingDoubt::period:
+      return "pulses are not a second apart";
+    case hwclock::NumberingDoubt::no_time_of_day:
+      return "pulses come, but nobody says in time which second they begin";
+    case hwclock::NumberingDoubt::ambiguous_delay:
+      return "the receiver's message comes half a second behind the pulse, and may mean either";
+    case hwclock::NumberingDoubt::unsteady_delay:
+      return "the receiver's messages come at no steady delay";
+    case hwclock::NumberingDoubt::disagreement:
+      return "the receiver's messages give different seconds";
+  }
+  return "";
+}
+
+}  // namespace
+
+hwclock::DisciplinePolicy discipline_policy(const Config& config, std::int32_t precision) {
+  const Config::Gnss& gnss = config.gnss;
+  const Usual usual = usual_of(gnss.pulse.kind);
+  hwclock::DisciplinePolicy policy;
+  policy.pulse_sigma_ns = gnss.pulse_sigma_ns != 0 ? gnss.pulse_sigma_ns : usual.sigma_ns;
+  policy.reference_error_ns = gnss.reference_error_ns != 0 ? gnss.reference_error_ns : usual.error_ns;
+  policy.lock_error_max_ns = gnss.lock_error_max_us * ns_per_us;
+  policy.holdover_error_max_ns = config.clock.holdover_max_error_us * ns_per_us;
+  policy.holdover_s_max = gnss.holdover_max_s;
+  policy.reference_id = reference_id_of(gnss.reference_id);
+  policy.precision = precision;
+  return policy;
+}
+
+hwclock::LeapTable leap_table_of(const std::filesystem::path& file, std::int64_t now_utc_s,
+                                 std::string& warning) {
+  constexpr const char* instead = "; the table of this program is used, and what the receiver says";
+  try {
+    std::string fault;
+    if (auto table = hwclock::LeapTable::parse(read_checked_file(file, leap_file_bytes_max), fault)) {
+      if (table->expires_utc_s() != 0 && table->expires_utc_s() < now_utc_s) {
+        warning =
+            file.native() + " has expired; it is used, but may lack the last leap second: update tzdata";
+      }
+      return *table;
+    }
+    warning = file.native() + ": " + fault + instead;
+  } catch (const FileError& error) {
+    warning = std::string(error.what()) + instead;
+  }
+  return hwclock::LeapTable::compiled();
+}
+
+GnssTime::GnssTime(const Config& config, std::uint64_t tsc_hz, std::int32_t precision,
+                   const std::optional<hwclock::ClockState>& left_behind)
+    : config_(config),
+      tick_hz_(static_cast<double>(tsc_hz)),
+      leaps_(leap_table_of(config.gnss.leap_seconds, hwclock::written_utc_s, leap_warning_)),
+      inputs_(config.gnss, tsc_hz, leaps_, hwclock::written_utc_s),
+      discipline_(std::make_unique<hwclock::Discipline>(tsc_hz, discipline_policy(config, precision))),
+      left_behind_(left_behind),
+      smear_(config.clock.smear) {
+  if (left_behind_) smear_.resume(left_behind_->smear);
+  if (!leap_warning_.empty()) log(Severity::warning, leap_warning_);
+}
+
+// The receiver knows best, if it says so; then the table.
+void GnssTime::plan_leap(const hwclock::Reading& clock) {
+  const bool has_time = discipline_->estimator().accepted_count() != 0;
+  const std::int64_t tai_s = has_time
+                                 ? discipline_->estimator().at(clock.tsc).time.ns / ns_per_s
+                                 : clock.ns / ns_per_s + leaps_.plan_at(clock.ns / ns_per_s).tai_minus_utc_s;
+  hwclock::LeapPlan plan = leaps_.plan_around(tai_s);
+  if (const auto& told = inputs_.receiver().leap()) {
+    plan = hwclock::better_plan(plan, hwclock::leap_plan_of(*told, tai_s - plan.tai_minus_utc_s));
+  }
+  plan_ = plan;
+  discipline_->set_leap(plan);
+}
+
+void GnssTime::hear_witnesses(const hwclock::UpstreamPanel& panel, std::uint64_t tick) {
+  const hwclock::Estimator& estimator = discipline_->estimator();
+  if (estimator.accepted_count() == 0) return;
+  const hwclock::TaiTime now = estimator.at(tick).time;
+  const std::int64_t tai_s = now.ns / ns_per_s;
+  const hwclock::ClockGuess ours{tick, now.ns - leaps_.plan_around(tai_s).tai_minus_utc_s * ns_per_s,
+                                 estimator.ns_per_tick(tick)};
+  const hwclock::PanelView view = panel.against(ours, true);
+  const auto claims = std::span(view.claims).first(view.count);
+  const auto error_ns =
+      static_cast<std::uint64_t>(std::max(0.0, std::min(discipline_->error_ns(tick), 1e18)));
+  const hwclock::Witnesses heard = hwclock::hear_witnesses(claims, error_ns, config_.clock.upstream_quorum);
+  const double wrong_by_ns = std::max(std::fabs(static_cast<double>(view.vote.low_ns)),
+                                      std::fabs(static_cast<double>(view.vote.high_ns)));
+  discipline_->take_testimony(heard.testimony == hwclock::Testimony::contradicts, wrong_by_ns, tick);
+}
+
+// As a receiver's message would: some time after the pulse, and only once.
+void GnssTime::take_date(std::uint64_t tick, std::int64_t utc_ns) {
+  constexpr std::int64_t least_ns = 100'000'000;
+  constexpr std::int64_t most_ns = 350'000'000;
+  const std::int64_t utc_s = utc_ns / ns_per_s;
+  const std::int64_t into_ns = utc_ns % ns_per_s;
+  if (!config_.gnss.receiver.empty() || into_ns < least_ns || into_ns > most_ns || utc_s == dated_utc_s_)
+    return;
+  dated_utc_s_ = utc_s;
+  discipline_->take_time_of_day({tick, utc_s + leaps_.plan_at(utc_s).tai_minus_utc_s});
+}
+
+hwclock::ClockState GnssTime::continue_from(const hwclock::ClockState& served, std::uint64_t tick) {
+  discipline_->continue_from({served.tsc0, served.ntp0, served.mult}, served.step_count, tick);
+  state_ = discipline_->publish(tick);
+  return state_;
+}
+
+hwclock::ClockState GnssTime::pass(const hwclock::Reading& clock) {
+  state_ = judge(clock);
+  if (state_.ntp0 == 0) return state_;  // no time at all
+  const hwclock::TaiTime now = hwclock::tai_at(state_, clock.tsc);
+  // Nobody announces a change that was, and a day of it may still be smeared.
+  smear_.take(plan_.change_s != 0 ? plan_ : leaps_.last_change(now.ns / ns_per_s), now);
+  smear_.publish(clock.tsc, state_);
+  return state_;
+}
+
+hwclock::ClockState GnssTime::judge(const hwclock::Reading& clock) {
+  now_tick_ = clock.tsc;
+  inputs_.open_missing();
+  plan_leap(clock);
+  inputs_.look(clock, *discipline_);
+  hwclock::ClockState state = discipline_->publish(clock.tsc);
+  if (!left_behind_) return state;
+  const bool is_over = !hwclock::is_believable(*left_behind_, clock.tsc);
+  if (state.leap == 3 && !is_over) return held_over(*left_behind_, clock.tsc);
+  if (!is_over) {
+    const hwclock::ClockState& before = *left_behind_;
+    discipline_->continue_from({before.tsc0, before.ntp0, before.mult}, before.step_count, clock.tsc);
+    state = discipline_->publish(clock.tsc);
+  }
+  left_behind_.reset();
+  return state;
+}
+
+std::string GnssTime::why_not_better() const {
+  if (discipline_->is_contradicted())
+    return "a majority of the authenticated upstreams contradicts the receiver";
+  if (!inputs_.trouble().empty()) return inputs_.trouble();
+  if (const char* trouble = inputs_.phc_trouble()) return trouble;
+  const hwclock::ReceiverDoubt doubt = inputs_.doubt(now_tick_);
+  if (doubt != hwclock::ReceiverDoubt::none) return hwclock::sentence_of(doubt);
+  if (discipline_->number().is_contradicted()) {
+    return "the receiver names a second that is " + std::to_string(discipline_->number().contradiction_s()) +
+           " s from ours";
+  }
+  const hwclock::NumberingDoubt numbering = discipline_->number().doubt();
+  const bool lacks_numbers = !config_.gnss.receiver.empty() && numbering != hwclock::NumberingDoubt::none;
+  return lacks_numbers ? sentence_of(numbering) : "no pulses come that agree with the oscillator";
+}
+
+void GnssTime::fill(ClockReportReply& reply) const {
+  const GnssCounters counters = inputs_.counters();
+  const hwclock::Estimator& estimator = discipline_->estimator();
+  reply.has_gnss = 1;
+  reply.satellites = inputs_.receiver().satellites();
+  reply.tai_minus_utc_s = state_.tai_minus_utc_s;
+  reply.pulses = counters.pulses;
+  reply.samples = counters.samples;
+  reply.doubted = counters.doubted;
+  reply.unplaced = counters.unplaced;
+  reply.malformed = counters.malformed;
+  reply.messages = counters.messages;
+  reply.dropped_messages = counters.dropped_messages;
+  reply.rollovers_repaired = inputs_.receiver().rollovers_repaired();
+  reply.openings = counters.openings;
+  reply.outliers = discipline_->outlier_count();
+  reply.phc_steps = counters.phc_steps;
+  reply.phc_unread = counters.phc_unread;
+  reply.dropped_edges = counters.dropped_edges;
+  if (estimator.accepted_count() == 0) return;
+  reply.last_offset_ns = estimator.innovation_ns();
+  // A tick that holds more true time is a slow counter's.
+  reply.frequency_ppb = 1e9 - estimator.ns_per_tick(now_tick_) * tick_hz_;
+  reply.drift_ppb_day = -estimator.drift_ppb_s() * 86'400.0;
+  reply.white_ns = std::sqrt(estimator.noise().white_fm);
+  reply.walk_ppb = std::sqrt(estimator.noise().walk_fm);
+  reply.pulse_sigma_ns =
+      discipline_policy(config_, state_.precision).pulse_sigma_ns * std::sqrt(estimator.measurement_scale());
+}
+
+std::string GnssTime::sentence() const {
+  if (state_.smear.valid_until == 0) return discipline_sentence();
+  const auto off_units = static_cast<std::int64_t>(hwclock::ntp_at(state_.smear.line, now_tick_) -
+                                                   hwclock::ntp_at(state_, now_tick_));
+  return discipline_sentence() + "; smeared time is " +
+         span_of(std::fabs(static_cast<double>(off_units)) / units_per_ns) +
+         (off_units < 0 ? " behind" : " ahead");
+}
+
+std::string GnssTime::discipline_sentence() const {
+  if (left_behind_) return "holding over what an earlier run served, until the pulses have taught this one";
+  const double error_ns = static_cast<double>(hwclock::dispersion_ns_at(state_, now_tick_)) +
+                          static_cast<double>(state_.root_delay_ns) / 2.0;
+  switch (discipline_->state()) {
+    case hwclock::State::locked:
+      return "locked to the pulses, good to " + span_of(error_ns);
+    case hwclock::State::holdover:
+      return "holdover: " + why_not_better() + "; good to " + span_of(error_ns) + " and getting worse";
+    case hwclock::State::warmup:
+      if (discipline_->is_contradicted()) return std::string("not locking: ") + contradicted;
+      return "warming up: the pulses are numbered, the oscillator is being learned";
+    case hwclock::State::alarm:
+      return "alarm: " + why_not_better() + "; the time is served as unsynchronised";
+    default:
+      break;
+  }
+  return "unsynchronised: " + why_not_better();
+}
+
+}  // namespace control

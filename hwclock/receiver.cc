@@ -1,0 +1,131 @@
+#include "hwclock/receiver.h"
+
+#include <cmath>
+#include <cstdlib>
+
+#include "hwclock/calendar.h"
+
+namespace hwclock {
+namespace {
+
+constexpr double ps_per_ns = 1000.0;
+// UBX-TIM-TP speaks of the pulse that comes within a second of it.
+constexpr double correction_s_max = 1.1;
+// Around a leap second a UTC date is one of two seconds; our own clock counts on without it.
+constexpr std::int64_t leap_silence_s = 5;
+// A solution so near to a whole second is that second's; receivers that give several a second have others.
+constexpr std::int32_t whole_second_ns = 50'000'000;
+constexpr std::uint8_t jammed_beyond_fix = 3;
+
+}  // namespace
+
+const char* sentence_of(ReceiverDoubt doubt) noexcept {
+  switch (doubt) {
+    case ReceiverDoubt::none:
+      return "the receiver has a fix";
+    case ReceiverDoubt::silent:
+      return "the receiver says nothing of the time";
+    case ReceiverDoubt::no_fix:
+      return "the receiver has no fix";
+    case ReceiverDoubt::antenna:
+      return "the antenna is open or shorted";
+    case ReceiverDoubt::jammed:
+      return "the receiver is jammed";
+    case ReceiverDoubt::unresolved:
+      return "the receiver has not confirmed its date";
+    case ReceiverDoubt::impossible:
+      return "the reference names a date that has passed, or that is years away";
+  }
+  return "";
+}
+
+double Receiver::seconds_since(std::uint64_t then, std::uint64_t now) const noexcept {
+  return static_cast<double>(static_cast<std::int64_t>(now - then)) / tick_hz_;
+}
+
+std::optional<TimeOfDay> Receiver::take(std::span<const std::uint8_t> octets, std::uint64_t tick) noexcept {
+  std::optional<TimeOfDay> last;
+  for (const std::uint8_t octet : octets) {
+    constexpr std::uint8_t ubx_sync = 0xb5;
+    if (!is_in_message_ && (octet == '$' || octet == ubx_sync)) {
+      is_in_message_ = true;
+      message_tick_ = tick;
+    }
+    const std::optional<NmeaTime> nmea = nmea_.take(octet);
+    const std::optional<UbxMessage> ubx = ubx_.take(octet);
+    if (octet == '\n' || ubx) is_in_message_ = false;
+    std::optional<TimeOfDay> one;
+    if (nmea) one = hear(*nmea, message_tick_);
+    if (ubx) one = hear(*ubx, message_tick_);
+    if (one) last = one;
+  }
+  return last;
+}
+
+std::optional<TimeOfDay> Receiver::told(std::int64_t utc_s, std::uint64_t tick) noexcept {
+  const std::int64_t repaired_s = without_rollover(utc_s, known_good_utc_s_);
+  if (repaired_s != utc_s) ++rollovers_repaired_;
+  if (!is_possible_date(repaired_s, known_good_utc_s_)) {
+    fix_doubt_ = ReceiverDoubt::impossible;
+    return std::nullopt;
+  }
+  fix_doubt_ = ReceiverDoubt::none;
+  ++taken_;
+  const LeapPlan plan = leaps_.plan_at(repaired_s);
+  const std::int64_t change_utc_s = plan.change_tai_s - plan.tai_minus_utc_s - plan.change_s;
+  if (plan.change_s != 0 && std::abs(repaired_s - change_utc_s) <= leap_silence_s) return std::nullopt;
+  return TimeOfDay{tick, repaired_s + plan.tai_minus_utc_s};
+}
+
+std::optional<TimeOfDay> Receiver::hear(const NmeaTime& time, std::uint64_t tick) noexcept {
+  if (!time.knows_fix) return std::nullopt;
+  heard_tick_ = tick;
+  if (time.has_fix) return told(time.utc_s, tick);
+  fix_doubt_ = ReceiverDoubt::no_fix;
+  return std::nullopt;
+}
+
+std::optional<TimeOfDay> Receiver::hear(const UbxMessage& message, std::uint64_t tick) noexcept {
+  if (const auto* time = std::get_if<UbxTime>(&message)) {
+    heard_tick_ = tick;
+    satellites_ = time->satellites;
+    if (!time->has_fix || !time->is_resolved) {
+      fix_doubt_ = time->has_fix ? ReceiverDoubt::unresolved : ReceiverDoubt::no_fix;
+      return std::nullopt;
+    }
+    if (std::abs(time->nanoseconds) > whole_second_ns) return std::nullopt;  // between two pulses
+    return told(time->utc_s, tick);
+  }
+  if (const auto* pulse = std::get_if<UbxPulse>(&message)) {
+    pulse_ = *pulse;
+    pulse_tick_ = tick;
+  } else if (const auto* leap = std::get_if<UbxLeap>(&message)) {
+    leap_ = *leap;
+  } else if (const auto* radio = std::get_if<UbxRadio>(&message)) {
+    radio_ = *radio;
+  }
+  return std::nullopt;
+}
+
+double Receiver::take_pulse_correction_ns(std::uint64_t pulse_tick) noexcept {
+  if (!pulse_) return 0.0;
+  const double age_s = seconds_since(pulse_tick_, pulse_tick);
+  const bool is_meant = pulse_->has_quantisation && age_s > 0.0 && age_s < correction_s_max;
+  // The edge plus this is the true second (A. Wallin's measurement of an F9T): positive is early.
+  const double correction_ns = is_meant ? -pulse_->quantisation_ps / ps_per_ns : 0.0;
+  pulse_.reset();
+  return correction_ns;
+}
+
+ReceiverDoubt Receiver::doubt(std::uint64_t tick) const noexcept {
+  if (radio_ && (radio_->antenna == Antenna::open || radio_->antenna == Antenna::short_circuit)) {
+    return ReceiverDoubt::antenna;
+  }
+  if (fix_doubt_ == ReceiverDoubt::no_fix && radio_ && radio_->jamming_state == jammed_beyond_fix) {
+    return ReceiverDoubt::jammed;
+  }
+  if (fix_doubt_ != ReceiverDoubt::none) return fix_doubt_;
+  return seconds_since(heard_tick_, tick) > silence_s_max ? ReceiverDoubt::silent : ReceiverDoubt::none;
+}
+
+}  // namespace hwclock

@@ -1,0 +1,83 @@
+// What a GNSS receiver says on its line, NMEA and UBX mixed as they come: the time of day, the leap seconds,
+// what the next pulse is off by, and whether to believe any of it.
+//
+// A message is worth something only when the receiver itself is sure: a right checksum, a fix, and for UBX a
+// resolved date. An antenna that is open or shorted, jamming that costs the fix, and a fix that is lost are
+// reasons to doubt the pulses at once: some receivers let them wander before they say more (CLOCK.md sections
+// 2.1 and 2.9). The date is repaired when the receiver's week number has rolled over. Pure.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <span>
+
+#include "hwclock/leap.h"
+#include "hwclock/leap_table.h"
+#include "hwclock/nmea.h"
+#include "hwclock/pps_number.h"
+#include "hwclock/ubx.h"
+
+namespace hwclock {
+
+enum class ReceiverDoubt : std::uint8_t {
+  none,
+  silent,      // it has said nothing of the time yet, or not for a while
+  no_fix,      // it says so
+  antenna,     // open or short
+  jammed,      // so that there is no fix
+  unresolved,  // UBX: date or time not confirmed
+  impossible   // a date before the last one that was known, or years behind it
+};
+
+[[nodiscard]] const char* sentence_of(ReceiverDoubt doubt) noexcept;
+
+class Receiver {
+ public:
+  // Without a word for so long its pulses are nobody's.
+  static constexpr double silence_s_max = 30.0;
+
+  // `leaps` outlives this; `known_good_utc_s` is the later of the build and the last time that was known.
+  Receiver(std::uint64_t tick_hz, const LeapTable& leaps, std::int64_t known_good_utc_s) noexcept
+      : tick_hz_(static_cast<double>(tick_hz)), leaps_(leaps), known_good_utc_s_(known_good_utc_s) {}
+
+  // Octets that were there at `tick`. Gives the last time of day that they completed.
+  std::optional<TimeOfDay> take(std::span<const std::uint8_t> octets, std::uint64_t tick) noexcept;
+
+  // What the next pulse is late by, in nanoseconds; 0 when the receiver did not say. Asked once for a pulse.
+  [[nodiscard]] double take_pulse_correction_ns(std::uint64_t pulse_tick) noexcept;
+
+  [[nodiscard]] ReceiverDoubt doubt(std::uint64_t tick) const noexcept;
+  [[nodiscard]] std::uint64_t dropped() const noexcept {
+    return nmea_.dropped_lines() + ubx_.dropped_messages();
+  }
+  [[nodiscard]] std::uint64_t taken() const noexcept { return taken_; }
+  [[nodiscard]] std::uint64_t rollovers_repaired() const noexcept { return rollovers_repaired_; }
+  [[nodiscard]] const std::optional<UbxLeap>& leap() const noexcept { return leap_; }
+  [[nodiscard]] const std::optional<UbxRadio>& radio() const noexcept { return radio_; }
+  [[nodiscard]] std::uint8_t satellites() const noexcept { return satellites_; }
+
+ private:
+  [[nodiscard]] double seconds_since(std::uint64_t then, std::uint64_t now) const noexcept;
+  [[nodiscard]] std::optional<TimeOfDay> told(std::int64_t utc_s, std::uint64_t tick) noexcept;
+  [[nodiscard]] std::optional<TimeOfDay> hear(const NmeaTime& time, std::uint64_t tick) noexcept;
+  [[nodiscard]] std::optional<TimeOfDay> hear(const UbxMessage& message, std::uint64_t tick) noexcept;
+
+  double tick_hz_;
+  const LeapTable& leaps_;
+  std::int64_t known_good_utc_s_;
+  NmeaReader nmea_;
+  UbxReader ubx_;
+  std::uint64_t message_tick_ = 0;  // when the message that is being read began
+  bool is_in_message_ = false;
+  std::uint64_t taken_ = 0;
+  std::uint64_t rollovers_repaired_ = 0;
+  std::uint64_t heard_tick_ = 0;  // the last message that told a time, good or not
+  ReceiverDoubt fix_doubt_ = ReceiverDoubt::silent;
+  std::optional<UbxPulse> pulse_;
+  std::uint64_t pulse_tick_ = 0;
+  std::optional<UbxLeap> leap_;
+  std::optional<UbxRadio> radio_;
+  std::uint8_t satellites_ = 0;
+};
+
+}  // namespace hwclock

@@ -1,0 +1,68 @@
+// [gnss]: which inputs a configuration may name, and what it is told when it names others.
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "control/config.h"
+
+namespace control {
+namespace {
+
+using testing::HasSubstr;
+
+std::string with_gnss(const std::string& lines) {
+  return "[server]\nname = 'time.example'\nanswer_nts = false\n[dataplane]\ndevices = ['af_packet:eth0']\n"
+         "[clock]\nsource = 'gnss'\n[gnss]\n" +
+         lines + "\n";
+}
+
+PulseInput pulse_of(const std::string& text) {
+  return parse_config(with_gnss("receiver = '/dev/ttyS0'\npulse = '" + text + "'"), "t").gnss.pulse;
+}
+
+std::string error_of(const std::string& lines) {
+  try {
+    static_cast<void>(parse_config(with_gnss(lines), "t"));
+  } catch (const ConfigError& error) {
+    return error.what();
+  }
+  return "";
+}
+
+TEST(ParseConfigGnss, TakesEveryKindOfPulseInput) {
+  EXPECT_EQ(pulse_of("pps:/dev/pps0").kind, PulseKind::kernel_pps_assert);
+  EXPECT_EQ(pulse_of("pps-clear:/dev/pps1").kind, PulseKind::kernel_pps_clear);
+  EXPECT_EQ(pulse_of("sock:/run/noonmark/clock/pulse").kind, PulseKind::sock);
+  EXPECT_EQ(pulse_of("shm:2").unit, 2U);
+  EXPECT_EQ(pulse_of("phc-tai:/dev/ptp0").kind, PulseKind::phc_tai);
+  EXPECT_EQ(pulse_of("phc-utc:/dev/ptp1").path, "/dev/ptp1");
+  const PulseInput edges = pulse_of("extts:/dev/ptp0:3:1");
+  EXPECT_EQ(edges.kind, PulseKind::extts_rising);
+  EXPECT_EQ(edges.path, "/dev/ptp0");
+  EXPECT_EQ(edges.pin, 3U);
+  EXPECT_EQ(edges.channel, 1U);
+  EXPECT_EQ(pulse_of("extts-falling:/dev/ptp0:0:0").kind, PulseKind::extts_falling);
+}
+
+TEST(ParseConfigGnss, SaysWhatIsWrongWithAPulseInput) {
+  for (const char* text : {"extts:/dev/ptp0", "extts:/dev/ptp0:0", "extts:/dev/ptp0:0:", "extts:/dev/ptp0::0",
+                           "extts:/dev/ptp0:a:0", "extts:/dev/ptp0:0:256", "extts:/dev/ptp0:-1:0", "extts:0:0",
+                           "extts::0:0", "phc-tai:ptp0", "phc:/dev/ptp0", "phc-tai:", "shm:256", "shm:2x"}) {
+    const std::string error = error_of(std::string("receiver = '/dev/ttyS0'\npulse = '") + text + "'");
+    EXPECT_THAT(error, HasSubstr("[gnss] pulse")) << text;
+    EXPECT_THAT(error, HasSubstr("write")) << text;
+  }
+}
+
+TEST(ParseConfigGnss, APinNeedsSomebodyWhoNumbersItsEdgesAndAClockNamesThemItself) {
+  EXPECT_EQ(error_of("pulse = 'phc-tai:/dev/ptp0'"), "");
+  EXPECT_EQ(error_of("pulse = 'phc-utc:/dev/ptp0'"), "");
+  EXPECT_THAT(error_of("pulse = 'extts:/dev/ptp0:0:0'"), HasSubstr("[gnss] receiver"));
+  EXPECT_THAT(error_of("pulse = 'pps:/dev/pps0'"), HasSubstr("[gnss] receiver"));
+}
+
+}  // namespace
+}  // namespace control
