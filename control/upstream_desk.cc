@@ -11,7 +11,9 @@ static_assert(upstream_entries_max == hwclock::upstreams_max);
 
 constexpr std::uint64_t span_max_ns = 10 * hwclock::upstream_dispersion_max_ns;  // sums of what RFC 5905 caps
 constexpr std::int64_t utc_ns_max = std::int64_t{9'000'000'000} * 1'000'000'000;  // 2255
-constexpr std::uint64_t ahead_max_s = 1;  // another core's counter, and a message on its way
+constexpr std::int64_t ahead_max_s = 1;  // another core's counter, and a message on its way
+// At RFC 5905's PHI of 15 ppm a claim has then grown past what anybody hears; it also keeps sums far from overflow.
+constexpr std::int64_t news_age_max_s = hwclock::upstream_claim_ns_max / 15'000;
 
 UpstreamVerdict verdict_of(const hwclock::UpstreamPanel& panel, const hwclock::PanelView& view,
                            std::size_t index) {
@@ -41,11 +43,13 @@ bool is_believable(const UpstreamReport& report, std::size_t count, std::uint64_
                                    report.root_delay_ns, report.root_dispersion_ns}) {
     if (span > span_max_ns) return false;
   }
-  const auto is_past = [&](std::uint64_t tick) {
-    return static_cast<std::int64_t>(tick - now) <= static_cast<std::int64_t>(ahead_max_s * tsc_hz);
+  const auto hz = static_cast<std::int64_t>(tsc_hz);
+  const auto is_recent = [&](std::uint64_t tick) {
+    const auto ahead = static_cast<std::int64_t>(tick - now);
+    return ahead <= ahead_max_s * hz && ahead >= -news_age_max_s * hz;
   };
   return report.leap <= 2 && report.stratum >= 1 && report.stratum <= 15 && report.utc_ns > 0 &&
-         report.utc_ns < utc_ns_max && is_past(report.tick) && is_past(report.newest_tick) &&
+         report.utc_ns < utc_ns_max && is_recent(report.tick) && is_recent(report.newest_tick) &&
          static_cast<std::int64_t>(report.newest_tick - report.tick) >= 0;
 }
 

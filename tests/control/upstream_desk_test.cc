@@ -68,6 +68,9 @@ TEST(UpstreamDesk, BelievesNothingThatIsOutOfRange) {
       [](UpstreamReport& r) { r.root_dispersion_ns = UINT64_MAX; },
       [](UpstreamReport& r) { r.newest_tick = r.tick = now + 2 * hz; },
       [](UpstreamReport& r) { r.newest_tick = r.tick - 1; },
+      [](UpstreamReport& r) { r.tick = now - 100'001 * hz; },
+      [](UpstreamReport& r) { r.newest_tick = r.tick = now - 100'001 * hz; },
+      [](UpstreamReport& r) { r.tick = now - (std::uint64_t{1} << 63) + hz; },  // once overflowed the panel
   };
   for (std::size_t i = 0; i < lies.size(); ++i) {
     UpstreamReport report = report_of(0, 2);
