@@ -16,11 +16,12 @@ import tempfile
 
 import pytest
 
+from only_long import IS_LONG, long_only
+
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 BUILD = ROOT / "build" / "fuzz"
 FOUND = BUILD / "found"
 TARGETS = re.findall(r"^  '(\w+)',$", (ROOT / "tests/fuzz/meson.build").read_text(), re.MULTILINE)
-IS_LONG = bool(os.environ.get("NOONMARK_LONG"))
 BESIDES = {"client_answer", "clock_page", "ke_session", "nmea", "segment", "settings_page", "stats_page", "tiers", "ubx"}
 AT_ONCE = 2
 END_SECONDS_MAX = 60  # to write its corpus and end, on a busy machine
@@ -85,13 +86,13 @@ def test_at_least_thirteen_targets_have_their_time_and_each_keeps_a_corpus():
         assert any((ROOT / "tests/fuzz/corpus" / name).iterdir()), f"tests/fuzz/corpus/{name} is empty"
 
 
-if IS_LONG:
-    @pytest.mark.parametrize("program,cases,inputs", [
-        ("tests/fuzz/tests-fuzz", "Targets/Answering.J01_*", 20_000_000),  # of each of five targets
-        ("tests/control/tests-control", "KeMix.D18_RandomStreams*", 100_000_000)])
-    def test_D18_J01_a_hundred_million_inputs_at_full_speed(program, cases, inputs):
-        """What tests/run does with a hundredth of them: not guided as a fuzzer is, but a hundred times as many."""
-        done = subprocess.run([ROOT / "build" / program, f"--gtest_filter={cases}"],
-                              env=dict(os.environ, NOONMARK_MUTATIONS=str(inputs)), stdout=subprocess.PIPE,
-                              stderr=subprocess.STDOUT, text=True, errors="replace", check=False)
-        assert done.returncode == 0 and "[  PASSED  ]" in done.stdout, done.stdout[-3000:]
+@long_only
+@pytest.mark.parametrize("program,cases,inputs", [
+    ("tests/fuzz/tests-fuzz", "Targets/Answering.J01_*", 20_000_000),  # of each of five targets
+    ("tests/control/tests-control", "KeMix.D18_RandomStreams*", 100_000_000)])
+def test_D18_J01_a_hundred_million_inputs_at_full_speed(program, cases, inputs):
+    """What tests/run does with a hundredth of them: not guided as a fuzzer is, but a hundred times as many."""
+    done = subprocess.run([ROOT / "build" / program, f"--gtest_filter={cases}"],
+                          env=dict(os.environ, NOONMARK_MUTATIONS=str(inputs)), stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT, text=True, errors="replace", check=False)
+    assert done.returncode == 0 and "[  PASSED  ]" in done.stdout, done.stdout[-3000:]

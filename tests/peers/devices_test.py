@@ -12,7 +12,8 @@ import pytest
 import device_shim
 from lab import chrony, network
 from lab.lab import Lab
-from lab_server import configuration, long_only, require_namespaces
+from lab_server import configuration, require_namespaces
+from only_long import long_only
 from played_receiver import Playing
 
 NS = 1_000_000_000
