@@ -1,6 +1,7 @@
 """What a lab's launcher says of its roles' deaths. The pause it tells is what a test judges a restart by: how long the
 restart then takes is the machine's matter."""
 
+import json
 import re
 from dataclasses import dataclass
 
@@ -39,6 +40,11 @@ class LauncherLog:
     def deaths(self, role=None):
         found = [Death(name, int(pid), how, int(pause or 0)) for name, pid, how, pause in _DEATH.findall(self.text())]
         return [death for death in found if role in (None, death.role)]
+
+    def ended(self):
+        """How each of its roles ended, whether it is started again or not; of a launcher that was told --json."""
+        events = [json.loads(line) for line in self.text().splitlines() if line.startswith('{"event":"ended"')]
+        return [event["how"].partition(") ")[2] for event in events]
 
     def given_up(self):
         """Lines that tell of a role which the launcher had to kill."""
