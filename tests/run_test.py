@@ -60,6 +60,12 @@ def test_a_file_that_breaks_pytest_is_a_failure_though_there_is_a_report(counted
     assert counts.passed <= 1 and counts.failed == 1
 
 
+def test_what_a_thread_raises_fails_its_test(counted):
+    counts = counted("import threading\ndef test_threads():\n"
+                     "    thread = threading.Thread(target=lambda: 1 // 0)\n    thread.start()\n    thread.join()\n" + GOOD)
+    assert figures(counts) == (1, 1, 0)
+
+
 def test_a_file_that_hangs_is_interrupted_takes_down_what_it_made_and_is_a_failure(counted, tmp_path):
     counts = counted(GOOD + f"""
 import time, pytest

@@ -25,6 +25,7 @@ import only_long
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 BUILD = ROOT / "build"
 CLANG_BUILD = BUILD / "clang"
+CLANG_OPTIONS = ("-Dbuildtype=debug", "-Ddebug=false", "-Db_ndebug=true")  # asserts away, as in what is shipped
 PYTHON = "/usr/bin/python3"
 FOLDER_GROUPS = ("golden", "fuzz", "sim", "peers", "faults")
 LAB_GROUPS = ("peers", "faults")
@@ -34,6 +35,7 @@ GROUPS = ("clang", "unit", *FOLDER_GROUPS)
 EXECUTABLE_SECONDS_MAX, LONG_SECONDS_MAX = 600, 7200
 PYTEST_SECONDS_MAX, PYTEST_LONG_SECONDS_MAX = 1200, 36_000  # the fuzz group is one run of pytest
 UNWIND_SECONDS_MAX = 120  # from an interrupt to pytest's end: its labs are taken down meanwhile
+FAULTS_OF_THREADS = "error::pytest.PytestUnhandledThreadExceptionWarning"  # what a test's thread raises fails the test
 PYTEST_PASSED, PYTEST_FAILED = 0, 1  # its exit codes; any other says that not all was run
 
 
@@ -85,8 +87,11 @@ def build(counts):
 
 
 def build_with_clang(counts):
-    """The other compiler, with its own warnings; nothing of it is run here (the fuzz group runs clang's code)."""
-    setup = [] if (CLANG_BUILD / "build.ninja").exists() else [["meson", "setup", CLANG_BUILD]]
+    """The other compiler, with its own warnings; nothing of it is run here (the fuzz group runs clang's code), so nothing
+    is optimised and nothing can be debugged: that is nearly half of the time."""
+    setup = [["meson", "setup", CLANG_BUILD, *CLANG_OPTIONS]]
+    if (CLANG_BUILD / "build.ninja").exists():
+        setup = [["meson", "configure", CLANG_BUILD, *CLANG_OPTIONS]]
     run_quietly(counts, "build with clang", *setup, ["ninja", "-C", CLANG_BUILD],
                 env=dict(os.environ, CXX="clang++-14"))
 
@@ -134,7 +139,7 @@ def run_pytest(paths, counts, environment, seconds_max=None):
     seconds_max = seconds_max or (PYTEST_LONG_SECONDS_MAX if environment.get("NOONMARK_LONG") else PYTEST_SECONDS_MAX)
     with tempfile.TemporaryDirectory() as folder:
         report = pathlib.Path(folder) / "report.xml"
-        words, code = run_patiently([PYTHON, "-B", "-m", "pytest", "-q", "-p", "no:cacheprovider",
+        words, code = run_patiently([PYTHON, "-B", "-m", "pytest", "-q", "-p", "no:cacheprovider", "-W", FAULTS_OF_THREADS,
                                      f"--junit-xml={report}", *map(str, paths)], environment, seconds_max)
         failed = count_pytest_cases(report, counts) if report.exists() else 0
         if code is None:
