@@ -1,8 +1,10 @@
 #include "control/name_lookup.h"
 
 #include <algorithm>
+#include <arpa/inet.h>
 #include <atomic>
 #include <boost/asio/this_coro.hpp>
+#include <cctype>
 #include <memory>
 #include <netdb.h>
 #include <sys/eventfd.h>
@@ -65,15 +67,35 @@ struct Lookup {
 
 }  // namespace
 
+// inet_aton reads a host whose last part is a number; so no name of the DNS ends in one.
+bool is_odd_address(std::string_view host) {
+  const std::string whole(host);
+  if (host.ends_with('.')) host.remove_suffix(1);
+  const std::string_view last = host.substr(host.rfind('.') + 1);
+  const bool is_hexadecimal = last.starts_with("0x") || last.starts_with("0X");
+  const std::string_view digits = is_hexadecimal ? last.substr(2) : last;
+  const auto is_digit = [&](char c) {
+    return is_hexadecimal ? std::isxdigit(static_cast<unsigned char>(c)) != 0 : c >= '0' && c <= '9';
+  };
+  if (last.empty() || !std::all_of(digits.begin(), digits.end(), is_digit)) return false;
+  in_addr none{};
+  return ::inet_pton(AF_INET, whole.c_str(), &none) != 1;
+}
+
 asio::awaitable<std::vector<address>> look_up(std::string host, int family,
                                               std::chrono::milliseconds deadline) {
   boost::system::error_code is_name;
   const address literal = asio::ip::make_address(host, is_name);
   if (!is_name) {
     if (family != AF_UNSPEC && literal.is_v6() != (family == AF_INET6)) {
-      throw PeerError(host + ": is no " + name_of_family(family) + ", and only those were asked for");
+      throw LookupError(host + ": is no " + name_of_family(family) + ", and only those were asked for");
     }
     co_return std::vector<address>{literal};
+  }
+  if (is_odd_address(host)) {
+    throw LookupError(host +
+                      ": is no address as addresses are written; write four decimal numbers without leading "
+                      "zeros, like 192.0.2.1");
   }
 
   const auto lookup = std::make_shared<Lookup>(host, family);
@@ -82,12 +104,12 @@ asio::awaitable<std::vector<address>> look_up(std::string host, int family,
 
   Waiter waiter(co_await asio::this_coro::executor, lookup->finished.get());
   if (!co_await waiter.readable_by(deadline_in(deadline))) {
-    throw PeerError(host + ": the name was not resolved within " + std::to_string(deadline.count()) +
-                    " ms; check this machine's DNS servers");
+    throw LookupError(host + ": the name was not resolved within " + std::to_string(deadline.count()) +
+                      " ms; check this machine's DNS servers");
   }
   if (lookup->addresses.empty()) {
-    throw PeerError(host + ": the name has no " + name_of_family(family) + " (" +
-                    ::gai_strerror(lookup->error) + "); check its spelling and this machine's DNS");
+    throw LookupError(host + ": the name has no " + name_of_family(family) + " (" +
+                      ::gai_strerror(lookup->error) + "); check its spelling and this machine's DNS");
   }
   co_return lookup->addresses;
 }

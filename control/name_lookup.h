@@ -6,6 +6,7 @@
 #include <chrono>
 #include <stdexcept>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace control {
@@ -16,8 +17,19 @@ class PeerError : public std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
+// The name leads to no address: nobody was asked anything yet.
+class LookupError : public PeerError {
+ public:
+  using PeerError::PeerError;
+};
+
+// Numbers that the C library takes for an IPv4 address although it is not written as one: "127.1",
+// "010.0.0.1" (octal, so 8.0.0.1), "0x7f.1". Nobody who writes them can be sure whom they mean.
+[[nodiscard]] bool is_odd_address(std::string_view host);
+
 // The addresses of `host` (a name or a literal) in the order the system prefers, never none. `family` is
-// AF_UNSPEC, AF_INET or AF_INET6. Throws PeerError, also when the look-up takes longer than `deadline`.
+// AF_UNSPEC, AF_INET or AF_INET6. Throws LookupError, also when the look-up takes longer than `deadline`, and
+// for an odd address.
 [[nodiscard]] boost::asio::awaitable<std::vector<boost::asio::ip::address>> look_up(
     std::string host, int family, std::chrono::milliseconds deadline);
 
