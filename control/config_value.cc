@@ -8,7 +8,7 @@
 #include <netinet/in.h>
 
 #include "control/file_check.h"
-#include "control/name_lookup.h"
+#include "control/odd_address.h"
 #include "dataplane/shm/pci_device.h"
 #include "nts/aead.h"
 

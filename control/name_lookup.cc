@@ -1,10 +1,8 @@
 #include "control/name_lookup.h"
 
 #include <algorithm>
-#include <arpa/inet.h>
 #include <atomic>
 #include <boost/asio/this_coro.hpp>
-#include <cctype>
 #include <memory>
 #include <netdb.h>
 #include <sys/eventfd.h>
@@ -13,6 +11,7 @@
 #include <thread>
 
 #include "control/descriptor.h"
+#include "control/odd_address.h"
 #include "control/waiter.h"
 
 namespace control {
@@ -66,21 +65,6 @@ struct Lookup {
 };
 
 }  // namespace
-
-// inet_aton reads a host whose last part is a number; so no name of the DNS ends in one.
-bool is_odd_address(std::string_view host) {
-  const std::string whole(host);
-  if (host.ends_with('.')) host.remove_suffix(1);
-  const std::string_view last = host.substr(host.rfind('.') + 1);
-  const bool is_hexadecimal = last.starts_with("0x") || last.starts_with("0X");
-  const std::string_view digits = is_hexadecimal ? last.substr(2) : last;
-  const auto is_digit = [&](char c) {
-    return is_hexadecimal ? std::isxdigit(static_cast<unsigned char>(c)) != 0 : c >= '0' && c <= '9';
-  };
-  if (last.empty() || !std::all_of(digits.begin(), digits.end(), is_digit)) return false;
-  in_addr none{};
-  return ::inet_pton(AF_INET, whole.c_str(), &none) != 1;
-}
 
 asio::awaitable<std::vector<address>> look_up(std::string host, int family,
                                               std::chrono::milliseconds deadline) {

@@ -6,7 +6,6 @@
 #include <chrono>
 #include <stdexcept>
 #include <string>
-#include <string_view>
 #include <vector>
 
 namespace control {
@@ -22,10 +21,6 @@ class LookupError : public PeerError {
  public:
   using PeerError::PeerError;
 };
-
-// Numbers that the C library takes for an IPv4 address although it is not written as one: "127.1",
-// "010.0.0.1" (octal, so 8.0.0.1), "0x7f.1". Nobody who writes them can be sure whom they mean.
-[[nodiscard]] bool is_odd_address(std::string_view host);
 
 // The addresses of `host` (a name or a literal) in the order the system prefers, never none. `family` is
 // AF_UNSPEC, AF_INET or AF_INET6. Throws LookupError, also when the look-up takes longer than `deadline`, and

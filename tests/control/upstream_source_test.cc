@@ -10,6 +10,7 @@
 #include <gtest/gtest.h>
 #include <thread>
 
+#include "control/odd_address.h"
 #include "control/role_loop.h"
 #include "control/upstream_desk.h"
 #include "hwclock/system_clock.h"
