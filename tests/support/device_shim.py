@@ -15,7 +15,7 @@ SHIM = Path(__file__).resolve().parents[2] / "build" / "tests" / "support" / "li
 # In the order of device_shim.h.
 FIELDS = ("phc_offset_ns", "phc_frozen_at_ns", "phc_rate_ppb", "phc_rate_since_ns", "methods_missing", "busy", "error",
           "short_reads", "duplicates", "no_strict_flags", "no_pulses", "pulse_offset_ns", "both_edges", "pins_busy",
-          "asked")
+          "asked", "answered_by")
 
 
 class Devices:
