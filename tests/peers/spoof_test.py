@@ -1,4 +1,5 @@
-"""A receiver that is spoofed, beside upstreams with NTS: what jumps or drags is not followed beyond what is promised.
+"""A receiver that is spoofed or missing, beside upstreams with NTS: what jumps or drags is not followed beyond what is
+promised, and pulses without a receiver take their second from the upstreams.
 
 The truth is this machine's clock, which the upstreams and our witness, chronyd -Q, read.
 """
@@ -7,9 +8,10 @@ import time
 
 import pytest
 
-from lab import chrony, network, upstreams
+from lab import chrony, gnss, network, upstreams
 from lab_server import long_only
-from upstream_test import FIRST, OFTEN, SECOND, WITNESS_SLACK_S, assert_bound_holds, gnss_site, wait_for, witness
+from played_receiver import Playing
+from upstream_test import FIRST, OFTEN, SECOND, WITNESS_SLACK_S, assert_bound_holds, gnss_site, site, wait_for, witness
 
 LOCK_SECONDS = 150
 DRAG_S_S = 1e-4  # a second: no oscillator does that, and no step shows it
@@ -90,3 +92,22 @@ def test_I04_pulses_that_are_dragged_away_are_contradicted_by_the_oscillator_or_
         receiver.offset_s = 0.0
     in_state(lab, "locked", seconds=2 * LOCK_SECONDS)
     assert_bound_holds(witness(lab, "after-drag"))
+
+
+@long_only
+def test_pulses_without_a_receiver_take_their_second_from_upstreams_with_nts():
+    name = "undated"
+
+    def servers(lab):
+        playing = Playing(lab, gnss.pulse_socket(lab))
+        playing.start()
+        return [playing, *two_chronyds(lab)]
+
+    def fallbacks(running):
+        return [{**one, "trust": "fallback"} for one in witnesses(running[1:])]
+
+    with site(name, servers, fallbacks, clock={"source": "gnss", "holdover_max_error_us": 1000},
+              gnss={"pulse": f"sock:/dev/shm/noonmark-{name}/clock/pulse"}) as (lab, _):
+        clock = in_state(lab, "locked")
+        assert (clock["stratum"], clock["leap"], clock["reference_id"]) == (1, 0, "GPS")
+        assert_bound_holds(witness(lab, "dated"))
