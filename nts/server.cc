@@ -284,12 +284,14 @@ void Server::prepare_answers(Batch& batch, const ExpandedKeyRing& keys, const Cl
     if (request.verdict == Verdict::answer_plain || request.verdict == Verdict::answer_nts) {
       write_header(packet, request.version, batch.received[row], clock);
       bytes = header_bytes + request.answer_clear_bytes;
-      asks_mono_root |= request.asks_mono_root;
     } else if (is_answered(request.verdict)) {
       write_kiss_header(packet, request.version, batch.received[row], kiss_code_of(request.verdict));
       bytes = header_bytes + request.unique_identifier_bytes;
     }
-    if (bytes != 0 && request.unique_identifier_offset != 0) place_unique_identifier(packet, request);
+    if (bytes > header_bytes) {  // most plain requests ask for no field at all
+      asks_mono_root |= request.asks_mono_root;
+      if (request.unique_identifier_offset != 0) place_unique_identifier(packet, request);
+    }
     batch.answer_bytes[row] = static_cast<std::uint16_t>(bytes);
   }
   batch.asks_mono_root = asks_mono_root;

@@ -23,6 +23,7 @@ ClockState state_at(std::uint64_t tick, double ns_per_tick, std::uint64_t step_c
   state.tsc_hz = hz;
   state.mult = hwclock::mult_of(ns_per_tick * 1.0001);
   state.step_count = step_count;
+  state.leap = 3;
   state.mono.line.mult = hwclock::mult_of(ns_per_tick);
   return state;
 }
