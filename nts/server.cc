@@ -283,14 +283,15 @@ void Server::prepare_answers(Batch& batch, const ExpandedKeyRing& keys, const Cl
     std::uint32_t bytes = 0;
     if (request.verdict == Verdict::answer_plain || request.verdict == Verdict::answer_nts) {
       write_header(packet, request.version, batch.received[row], clock);
-      bytes = header_bytes + request.answer_clear_bytes;
+      bytes = header_bytes;
     } else if (is_answered(request.verdict)) {
       write_kiss_header(packet, request.version, batch.received[row], kiss_code_of(request.verdict));
-      bytes = header_bytes + request.unique_identifier_bytes;
+      bytes = header_bytes;
     }
-    if (bytes > header_bytes) {  // most plain requests ask for no field at all
-      asks_mono_root |= request.asks_mono_root;
+    if (bytes != 0 && request.answer_clear_bytes != 0) {  // most plain requests have no field at all
       if (request.unique_identifier_offset != 0) place_unique_identifier(packet, request);
+      asks_mono_root |= request.asks_mono_root;
+      bytes += is_kiss(request.verdict) ? request.unique_identifier_bytes : request.answer_clear_bytes;
     }
     batch.answer_bytes[row] = static_cast<std::uint16_t>(bytes);
   }
