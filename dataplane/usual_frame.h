@@ -49,13 +49,11 @@ template <class Word>
 
 // A plain request or answer is 48 octets, nearly always: no loop then.
 inline constexpr std::size_t plain_bytes = 48;
-[[nodiscard, gnu::always_inline]] inline std::uint64_t sum_payload(const std::uint8_t* octets,
-                                                                   std::size_t bytes) noexcept {
-  if (bytes != plain_bytes) return sum_octets(octets, bytes);
-  std::uint64_t sum = load<std::uint64_t>(octets);
-#pragma GCC unroll 8
-  for (std::size_t at = 8; at < plain_bytes; at += 8) sum = plus(sum, load<std::uint64_t>(octets + at));
-  return sum;
+[[nodiscard, gnu::always_inline]] inline std::uint64_t plus_payload(std::uint64_t sum,
+                                                                    const std::uint8_t* octets,
+                                                                    std::size_t bytes) noexcept {
+  if (bytes == plain_bytes) return plus_words<plain_bytes / 8>(sum, octets);
+  return plus(sum, sum_octets(octets, bytes));
 }
 
 }  // namespace usual
@@ -101,8 +99,9 @@ inline constexpr std::size_t plain_bytes = 48;
     const std::uint64_t pseudo_sum =
         (second >> 32) + destination + udp_protocol +
         sum_of_value(static_cast<std::uint16_t>(length));  // no carry out of 64 bits
-    const std::uint64_t sum = sum_payload(octets + payload_at, length - udp_bytes);
-    if (!is_right_checksum(plus(plus(pseudo_sum, udp), sum))) return false;
+    if (!is_right_checksum(plus_payload(plus(pseudo_sum, udp), octets + payload_at, length - udp_bytes))) {
+      return false;
+    }
   }
   envelope = {.payload_offset = payload_at,
               .payload_bytes = static_cast<std::uint16_t>(length - udp_bytes),
@@ -148,7 +147,7 @@ inline constexpr std::size_t plain_bytes = 48;
   store(frame + destination_at, static_cast<std::uint32_t>(source));
 
   const std::uint64_t header_sum = address_sum + udp_protocol + 2 * length_word + ports;
-  const std::uint16_t sum = checksum_of(plus(header_sum, sum_payload(frame + payload_at, answer_bytes)));
+  const std::uint16_t sum = checksum_of(plus_payload(header_sum, frame + payload_at, answer_bytes));
   const std::uint64_t checksum = sum == 0 ? 0xffff : sum;  // 0 would say "not computed" (RFC 768)
   store(frame + udp_at, (ports >> 16 | (ports & 0xffff) << 16) | length_word << 32 | checksum << 48);
   return static_cast<std::uint16_t>(payload_at + answer_bytes);

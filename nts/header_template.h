@@ -15,6 +15,7 @@ namespace nts {
 
 class HeaderTemplate {
  public:
+  HeaderTemplate() noexcept = default;  // fits nobody
   HeaderTemplate(std::uint8_t version, NtpTime received, const ClockReading& clock) noexcept
       : received_(received), version_(version) {
     std::array<std::uint8_t, header_bytes> octets{};
@@ -44,9 +45,9 @@ class HeaderTemplate {
  private:
   static void store(std::uint8_t* at, std::uint64_t word) noexcept { std::memcpy(at, &word, sizeof word); }
 
-  std::array<std::uint64_t, header_bytes / 8> words_;
+  std::array<std::uint64_t, header_bytes / 8> words_{};
   NtpTime received_;
-  std::uint8_t version_;
+  std::uint8_t version_ = 0;
 };
 
 }  // namespace nts
