@@ -18,6 +18,7 @@ from lab import network, processes
 from lab.commands import LabError
 from lab.lab import ROOT, Lab
 from lab.quickstart import handle_stop_signals, stop_early
+from noonmark_config import write_config
 
 TURNS = 3
 LOAD_MS = 1000
@@ -32,30 +33,6 @@ PORTS = ("af_packet", "af_xdp")
 NAMES = [*(f"ports_{port}_pps" for port in (*PORTS, "socket")), *(f"ports_{port}_lost" for port in (*PORTS, "socket")),
          "ports_cpu_percent",
          "start_first_answer_ms", *(f"memory_{role}_kib" for role in ROLES), "memory_dataplane_hugepages_kib"]
-
-CONFIG = """\
-[server]
-name = "time.noonmark.test"
-addresses = "auto"
-
-[dataplane]
-devices = ["{device}"]
-cores = [{cpu}]
-
-[nts_ke]
-certificate = "{state}/tls/certificate.pem"
-private_key = "{state}/tls/key.pem"
-
-[keys]
-file = "{state}/keeper/keys"
-
-[clock]
-source = "local"
-stratum = 10
-
-[paths]
-pages = "{pages}"
-"""
 
 
 class Bench:
@@ -97,8 +74,7 @@ class Bench:
         """`noonmark run` on this port, loaded once, and asked what it weighs while it is still up."""
         lab, log, began = self.lab, self.lab.state / "load.txt", self.lab.state / "began"
         config = lab.state / "bench.toml"
-        config.write_text(CONFIG.format(device=f"{port}:{network.SERVER_DEVICE}", cpu=self.server_cpu,
-                                        state=lab.state, pages=lab.pages), encoding="utf-8")
+        write_config(config, lab, port, network.SERVER_DEVICE, self.server_cpu)
         load = self.start_load(log)
         # The shell notes the moment and becomes noonmark: no other process between the two.
         launcher = lab.start_inside_server(

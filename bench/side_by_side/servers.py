@@ -12,33 +12,10 @@ from pathlib import Path
 
 from lab import network, ntpsec, peers, processes
 from lab.commands import LabError, run
+from noonmark_config import write_config
 
 ROOT = Path(__file__).resolve().parents[2]
 CHRONYD_UID, NTPD_UID, SOCKET_UID = 62121, 62122, 62123  # nobody's; roles have 62101 and the next (control/roles.h)
-
-NOONMARK_CONFIG = """\
-[server]
-name = "time.noonmark.test"
-addresses = "auto"
-
-[dataplane]
-devices = ["{port}:{device}"]
-cores = [{cpu}]
-
-[nts_ke]
-certificate = "{state}/tls/certificate.pem"
-private_key = "{state}/tls/key.pem"
-
-[keys]
-file = "{state}/keeper/keys"
-
-[clock]
-source = "local"
-stratum = 10
-
-[paths]
-pages = "{pages}"
-"""
 
 CHRONY_CONFIG = """\
 local stratum 10
@@ -146,8 +123,7 @@ class Noonmark(Server):
     def start(self):
         self.place.mkdir(exist_ok=True)
         config = self.place / "compare.toml"
-        config.write_text(NOONMARK_CONFIG.format(port=self.port, device=network.SERVER_DEVICE, cpu=self.cpu,
-                                                 state=self.lab.state, pages=self.lab.pages), encoding="utf-8")
+        write_config(config, self.lab, self.port, network.SERVER_DEVICE, self.cpu)
         self.lab.start(config)
         self.process = self.lab.launcher
 
