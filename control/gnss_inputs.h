@@ -55,6 +55,11 @@ class GnssInputs {
   // Reads what the receiver has said. Call when its descriptor is readable.
   void read_receiver();
 
+  // What somebody else than a receiver says of a pulse that it follows. It waits its turn behind that pulse.
+  void take_time_of_day(const hwclock::TimeOfDay& time_of_day) {
+    add({time_of_day.tick, Kind::time_of_day, time_of_day, {}, 0.0});
+  }
+
   // Looks at everything else, and hands what is old enough to `discipline`, in the order of ticks. `clock` is
   // a reading of CLOCK_REALTIME just made.
   void look(const hwclock::Reading& clock, hwclock::Discipline& discipline);

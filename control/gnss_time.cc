@@ -162,7 +162,8 @@ void GnssTime::take_date(std::uint64_t tick, std::int64_t utc_ns) {
   if (!config_.gnss.receiver.empty() || into_ns < least_ns || into_ns > most_ns || utc_s == dated_utc_s_)
     return;
   dated_utc_s_ = utc_s;
-  discipline_->take_time_of_day({tick, utc_s + leaps_.plan_at(utc_s).tai_minus_utc_s});
+  // Not past the pulse, which the inputs keep for a while: it would be taken for that of the second before.
+  inputs_.take_time_of_day({tick, utc_s + leaps_.plan_at(utc_s).tai_minus_utc_s});
 }
 
 hwclock::ClockState GnssTime::continue_from(const hwclock::ClockState& served, std::uint64_t tick) {

@@ -3,6 +3,7 @@
 #include <cstring>
 
 #include "dataplane/checksum.h"
+#include "dataplane/usual_frame.h"
 #include "nts/check.h"
 
 namespace dataplane {
@@ -70,8 +71,7 @@ struct IpPacket {
   std::uint64_t pseudo_sum = 0;     // addresses and protocol; the UDP length is still to come
 };
 
-[[gnu::always_inline]] inline IpPacket read_ipv4(const std::uint8_t* ip, std::size_t bytes,
-                                                 const Local& local) noexcept {
+IpPacket read_ipv4(const std::uint8_t* ip, std::size_t bytes, const Local& local) noexcept {
   IpPacket packet;
   if (bytes < ipv4_bytes) {
     packet.verdict = FrameVerdict::drop_truncated;
@@ -149,9 +149,8 @@ IpPacket read_ipv6(const std::uint8_t* ip, std::size_t bytes, const Local& local
   return packet;
 }
 
-[[gnu::always_inline]] inline bool is_good_udp_checksum(const std::uint8_t* udp, std::uint16_t bytes,
-                                                        const IpPacket& packet, bool is_ipv6,
-                                                        ReceivedChecksum received) noexcept {
+bool is_good_udp_checksum(const std::uint8_t* udp, std::uint16_t bytes, const IpPacket& packet, bool is_ipv6,
+                          ReceivedChecksum received) noexcept {
   std::uint16_t stored;
   std::memcpy(&stored, udp + 6, sizeof stored);
   if (stored == 0) return !is_ipv6;  // "not computed": legal over IPv4 only (RFC 8200 section 8.1)
@@ -163,10 +162,9 @@ IpPacket read_ipv6(const std::uint8_t* ip, std::size_t bytes, const Local& local
 }
 
 // The UDP datagram of `packet` at `udp_offset`: fills the envelope of a request, or returns why it is none.
-[[gnu::always_inline]] inline bool read_udp(const std::uint8_t* frame, const IpPacket& packet,
-                                            std::size_t ip_offset, bool is_ipv6, const Local& local,
-                                            MacAddress our_mac, ReceivedChecksum received_checksum,
-                                            Envelope& envelope) noexcept {
+bool read_udp(const std::uint8_t* frame, const IpPacket& packet, std::size_t ip_offset, bool is_ipv6,
+              const Local& local, MacAddress our_mac, ReceivedChecksum received_checksum,
+              Envelope& envelope) noexcept {
   const auto refuse = [&](FrameVerdict why) {
     envelope.verdict = why;
     return false;
@@ -199,10 +197,9 @@ IpPacket read_ipv6(const std::uint8_t* ip, std::size_t bytes, const Local& local
   return true;
 }
 
-// Everything but IPv4 without a tag where that is served, which stays lean by it.
-[[gnu::noinline]] bool read_rarer_frame(std::span<const std::uint8_t> frame, const Local& local,
-                                        MacAddress our_mac, ReceivedChecksum received_checksum,
-                                        Envelope& envelope) noexcept {
+// Any frame.
+bool read_frame(std::span<const std::uint8_t> frame, const Local& local, MacAddress our_mac,
+                ReceivedChecksum received_checksum, Envelope& envelope) noexcept {
   const auto refuse = [&](FrameVerdict why) {
     envelope.verdict = why;
     return false;
@@ -247,17 +244,15 @@ IpPacket read_ipv6(const std::uint8_t* ip, std::size_t bytes, const Local& local
 
 }  // namespace
 
+void unwrap_carefully(std::span<const std::uint8_t> frame, const Local& local, MacAddress our_mac,
+                      ReceivedChecksum received_checksum, Envelope& envelope) noexcept {
+  envelope.is_request = read_frame(frame, local, our_mac, received_checksum, envelope);
+}
+
 void unwrap(std::span<const std::uint8_t> frame, const Local& local, MacAddress our_mac,
             ReceivedChecksum received_checksum, Envelope& envelope) noexcept {
-  const bool is_common = frame.size() >= ethernet_bytes &&
-                         load16(frame.data() + 2 * mac_bytes) == ethertype_ipv4 && local.vlans.serves(0);
-  if (!is_common) [[unlikely]] {
-    envelope.is_request = read_rarer_frame(frame, local, our_mac, received_checksum, envelope);
-    return;
-  }
-  const IpPacket packet = read_ipv4(frame.data() + ethernet_bytes, frame.size() - ethernet_bytes, local);
-  envelope.is_request =
-      read_udp(frame.data(), packet, ethernet_bytes, false, local, our_mac, received_checksum, envelope);
+  if (unwrap_usual(frame, local, our_mac, received_checksum, envelope)) return;
+  unwrap_carefully(frame, local, our_mac, received_checksum, envelope);
 }
 
 namespace {

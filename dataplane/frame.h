@@ -112,6 +112,9 @@ struct Envelope {
 // Ensures: when is_request, payload_offset + payload_bytes <= frame.size().
 void unwrap(std::span<const std::uint8_t> frame, const Local& local, MacAddress our_mac,
             ReceivedChecksum received_checksum, Envelope& envelope) noexcept;
+// The same for the frames that usual_frame.h passes over, which it may be asked of first; right for all.
+void unwrap_carefully(std::span<const std::uint8_t> frame, const Local& local, MacAddress our_mac,
+                      ReceivedChecksum received_checksum, Envelope& envelope) noexcept;
 
 enum class SentChecksum : std::uint8_t { software, offload };
 

@@ -6,6 +6,7 @@
 
 #include "nts/check.h"
 #include "nts/cookie.h"
+#include "nts/header_template.h"
 #include "nts/secret.h"
 
 namespace nts {
@@ -40,6 +41,19 @@ void kiss(Batch& batch, std::uint32_t row, Verdict verdict) noexcept {
 constexpr AeadRow siv_rows[] = {AeadRow::siv_256, AeadRow::siv_384, AeadRow::siv_512};
 constexpr std::uint32_t long_key_rows =
     1U << static_cast<std::uint32_t>(AeadRow::siv_384) | 1U << static_cast<std::uint32_t>(AeadRow::siv_512);
+
+// Rows from which on a template of the header is worth its making.
+constexpr std::uint32_t template_rows_min = 3;
+
+// What nearly all plain clients send, told without a call: version 4, mode 3, and nothing behind the header.
+// Sets of `request` what read_request would.
+[[gnu::always_inline]] inline bool is_usual_plain(const std::uint8_t* packet, std::uint16_t bytes,
+                                                  Request& request) noexcept {
+  constexpr std::uint8_t version_and_mode_mask = 0x3f;  // any leap indicator
+  if (bytes != header_bytes || (*packet & version_and_mode_mask) != (4 << 3 | mode_client)) return false;
+  new (&request) Request{.verdict = Verdict::answer_plain, .version = 4};
+  return true;
+}
 
 std::uint32_t kiss_code_of(Verdict verdict) noexcept {
   if (verdict == Verdict::kiss_rate) return kiss_code_rate;
@@ -135,8 +149,11 @@ void Server::open_requests(Batch& batch, const ExpandedKeyRing& keys, const Poli
   ExpandedKeyRing::Lookup lookup{ExpandedKeyRing::Found::unknown, nullptr};
   for (std::uint32_t row = 0; row < batch.count; ++row) {
     std::uint8_t* packet = batch.packet[row];
-    // Read in place: a copy right behind the octets that fill it would wait for every one of them.
-    Request& request = *new (&batch.request[row]) Request(read_request({packet, batch.packet_bytes[row]}));
+    Request& request = batch.request[row];
+    if (!is_usual_plain(packet, batch.packet_bytes[row], request)) {
+      // Read in place: a copy right behind the octets that fill it would wait for every one of them.
+      new (&request) Request(read_request({packet, batch.packet_bytes[row]}));
+    }
     if (batch.treatment[row] != Treatment::serve) [[unlikely]] {
       request.verdict = treated(request.verdict, batch.treatment[row]);
       batch.has_kisses = batch.has_kisses || is_kiss(request.verdict);
@@ -276,20 +293,30 @@ void Server::prepare_answers(Batch& batch, const ExpandedKeyRing& keys, const Cl
   scratch.packed = kept;
 
   // Headers and echoed fields of every row that is answered.
+  HeaderTemplate usual;
+  if (batch.count >= template_rows_min) usual = HeaderTemplate(4, batch.received[0], clock);
+  bool asks_mono_root = false;
   for (std::uint32_t row = 0; row < batch.count; ++row) {
     const Request& request = batch.request[row];
     std::uint8_t* packet = batch.packet[row];
     std::uint32_t bytes = 0;
     if (request.verdict == Verdict::answer_plain || request.verdict == Verdict::answer_nts) {
-      write_header(packet, request.version, batch.received[row], clock);
+      usual.write(packet, request.version, batch.received[row], clock);
       bytes = header_bytes;
     } else if (is_answered(request.verdict)) {
       write_kiss_header(packet, request.version, batch.received[row], kiss_code_of(request.verdict));
       bytes = header_bytes;
     }
-    if (bytes != 0 && request.unique_identifier_offset != 0) bytes = place_unique_identifier(packet, request);
+    if (bytes != 0 && request.answer_clear_bytes != 0) {  // most plain requests have no field at all
+      if (request.unique_identifier_offset != 0) place_unique_identifier(packet, request);
+      asks_mono_root |= request.asks_mono_root;
+      bytes += is_kiss(request.verdict) ? request.unique_identifier_bytes : request.answer_clear_bytes;
+    }
     batch.answer_bytes[row] = static_cast<std::uint16_t>(bytes);
   }
+  batch.asks_mono_root = asks_mono_root;
+  if (asks_mono_root) [[unlikely]]
+    tell_mono_root(batch, {}, {});
   if (kept == 0) return;
 
   // Fresh cookies, all at once, each where it will be sealed a second time under S2C.
@@ -332,6 +359,16 @@ void Server::smear_headers(Batch& batch, const ClockReading& clock) noexcept {
     const bool is_time = request.verdict == Verdict::answer_plain || request.verdict == Verdict::answer_nts;
     if ((batch.smeared >> row & 1) != 0 && is_time && batch.answer_bytes[row] != 0)
       write_header(batch.packet[row], request.version, batch.received[row], clock);
+  }
+}
+
+void Server::tell_mono_root(Batch& batch, const MonoRoot& root, const MonoRoot& smeared) noexcept {
+  for (std::uint32_t row = 0; row < batch.count; ++row) {
+    const Request& request = batch.request[row];
+    const bool is_time = request.verdict == Verdict::answer_plain || request.verdict == Verdict::answer_nts;
+    if (!request.asks_mono_root || !is_time || batch.answer_bytes[row] == 0) continue;
+    write_mono_root(batch.packet[row] + header_bytes + request.unique_identifier_bytes,
+                    (batch.smeared >> row & 1) != 0 ? smeared : root);
   }
 }
 

@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include "nts/header_template.h"
 #include "tests/support/packet_builder.h"
 
 namespace {
@@ -17,7 +18,7 @@ TEST(PlanNtsAnswer, P48_C19_NeverPromisesMoreThanTheRequestHadOctets) {
       for (std::uint8_t wanted = 1; wanted <= nts::cookies_max; ++wanted) {
         nts::Request request;
         request.cookie_bytes = static_cast<std::uint16_t>(field - 4);
-        request.unique_identifier_bytes = identifier;
+        request.unique_identifier_bytes = request.answer_clear_bytes = identifier;
         request.cookies_wanted = wanted;
         const std::uint32_t fixed = 48U + identifier + 4 + 4 + aead.nonce_bytes + 16;
         for (std::uint32_t bytes = 48; bytes <= 2200; ++bytes) {
@@ -41,6 +42,38 @@ TEST(WriteHeader, P42_AStratumOf16OrMoreIsZeroOnTheWire) {
     clock.stratum = static_cast<std::uint8_t>(stratum);
     nts::write_header(packet.data(), 4, {1}, clock);
     EXPECT_EQ(packet[1], stratum < 16 ? stratum : 0);
+  }
+}
+
+// The template of a burst against the function that it stands for: every poll interval, both versions, a time
+// of receipt that is not the template's, a clock that was corrected after it.
+TEST(HeaderTemplate, WritesWhatWriteHeaderWrites) {
+  nts::ClockReading clock;
+  clock.root_delay = 0x01020304;
+  clock.root_dispersion = 0x05060708;
+  clock.reference_id = 0x47505300;
+  for (std::uint8_t leap = 0; leap < 4; ++leap) {
+    for (const nts::NtpTime reference : {nts::NtpTime{7}, nts::NtpTime{0xee000000'12345678}}) {
+      clock.leap = leap;
+      clock.stratum = static_cast<std::uint8_t>(1 + leap);
+      clock.reference = reference;
+      const nts::NtpTime received{0xee000000'00000001};
+      const nts::HeaderTemplate usual(4, received, clock);
+      for (const nts::NtpTime own : {received, nts::NtpTime{received.units + 5}}) {
+        for (std::uint8_t version = 3; version <= 4; ++version) {
+          for (int poll = 0; poll < 256; ++poll) {
+            Octets expected = tests::plain_request();
+            for (std::size_t i = 0; i < expected.size(); ++i)
+              expected[i] = static_cast<std::uint8_t>(i * 29 + 3);
+            expected[2] = static_cast<std::uint8_t>(poll);
+            Octets packet = expected;
+            nts::write_header(expected.data(), version, own, clock);
+            usual.write(packet.data(), version, own, clock);
+            ASSERT_EQ(packet, expected) << poll;
+          }
+        }
+      }
+    }
   }
 }
 

@@ -16,6 +16,7 @@
 #include <new>
 #include <string_view>
 
+#include "nts/client.h"
 #include "nts/secret.h"
 #include "nts/server.h"
 #include "nts/siv/siv.h"
@@ -210,6 +211,17 @@ class SomeRandom final : public nts::RandomSource {
   return is_answered;
 }
 
+// One request of a client, under a session's keys; true when it was made.
+[[gnu::noinline]] bool ask_one(const nts::AeadKernels& kernels, nts::AeadRow aead) {
+  const auto session = std::make_unique<nts::ClientSession>();
+  session->aead = aead;
+  make(Whose::c2s, session->c2s.bytes().data());
+  make(Whose::s2c, session->s2c.bytes().data());
+  const std::array<std::uint8_t, 100> cookie{1};
+  SomeRandom random;
+  return session->cookies.add(cookie) && nts::make_nts_request(*session, kernels, random).bytes != 0;
+}
+
 }  // namespace
 
 int main(int count, char** words) {
@@ -231,6 +243,17 @@ int main(int count, char** words) {
       return 2;
     }
     left += left_on_stack(tier->name);
+    for (const nts::AeadRow aead : {nts::AeadRow::siv_256, nts::AeadRow::gcm_siv_128}) {
+      clean_stack();
+      const nts::AeadKernels kernels(*tier, nts::gcm_siv::choose_tier());
+      bool is_made = false;
+      far_down([&] { is_made = ask_one(kernels, aead); });
+      if (!is_made) {
+        std::printf("%s makes no request\n", tier->name);
+        return 2;
+      }
+      left += left_on_stack("the stack behind a client's request");
+    }
   }
   return left + left_on_heap == 0 ? 0 : 1;
 }

@@ -11,7 +11,7 @@ import pytest
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BUILD = ROOT / "build"
 KEPT = BUILD / "secrets"
-CORE = [*(f"nts/{name}.cc" for name in ("answer", "key_ring", "ntp_time", "request", "server")), "tests/secrets/wiped.cc"]
+CORE = [*(f"nts/{name}.cc" for name in ("answer", "client", "key_ring", "ntp_time", "request", "server")), "tests/secrets/wiped.cc"]
 COMPILERS = {"gcc": ["g++", "-O3"], "gcc-lto": ["g++", "-O3", "-flto"], "clang": ["clang++-14", "-O3"]}
 STOPPING_COMPARISONS = ("memcmp", "bcmp", "strcmp", "strncmp")
 
