@@ -43,7 +43,7 @@ GnssInputs::GnssInputs(const Config::Gnss& config, std::uint64_t tick_hz, const 
 }
 
 void GnssInputs::open_receiver() {
-  if (!has_receiver() || receiver_line_.is_open()) return;
+  if (config_.receiver.empty() || receiver_line_.is_open()) return;
   receiver_line_ = Descriptor(hwclock::open_serial_line(config_.receiver, config_.baud));
   ++counters_.openings;
 }
@@ -75,6 +75,7 @@ void GnssInputs::open_pulse() {
           static_cast<std::uint64_t>(tick_hz_));
       phc_trouble_ = PhcTrouble::none;
       break;
+    case PulseKind::gpsd:
     case PulseKind::none:
       return;
   }
