@@ -188,6 +188,7 @@ std::vector<Section> sections_of(Config& config) {
         {"holdover_max_s", [&](V v) { gnss.holdover_max_s = read_number(v, 10, ten_years_s); }},
         {"reference_id", [&](V v) { gnss.reference_id = read_gnss_reference_id(v); }},
         {"leap_seconds", [&](V v) { gnss.leap_seconds = read_path(v); }},
+        {"stands_within_m", [&](V v) { gnss.stands_within_m = read_number(v, 0, 100'000); }},
         {"memory", [&](V v) { gnss.memory = read_path(v); }}}},
       {"paths", {{"pages", [&](V v) { config.paths.pages = read_path(v, pages_path_bytes_max); }}}},
   };

@@ -37,7 +37,7 @@ GnssInputs::GnssInputs(const Config::Gnss& config, std::uint64_t tick_hz, const 
       leaps_(leaps),
       known_good_utc_s_(known_good_utc_s),
       tick_hz_(static_cast<double>(tick_hz)),
-      receiver_(tick_hz, leaps, known_good_utc_s),
+      receiver_(tick_hz, leaps, known_good_utc_s, config.stands_within_m),
       stamps_(tick_hz) {
   waiting_.reserve(waiting_max);
 }
