@@ -213,9 +213,10 @@ TEST(Receiver, OlderReceiversTellOfAntennaAndJammingInAMessageOfTheirOwn) {
 TEST(Receiver, SpoofingIsBelievedOfAReceiverThatSaysSo) {
   Line line;
   EXPECT_TRUE(line.say(rmc('A'), 10));
-  for (const std::uint8_t state : {0, 1, 2, 3}) {
+  for (std::uint8_t state = 0; state <= 3; ++state) {
     static_cast<void>(line.say(nav_status(state), 20));
-    EXPECT_EQ(line.receiver.doubt(20), state < 2 ? ReceiverDoubt::none : ReceiverDoubt::spoofed) << state;
+    EXPECT_EQ(line.receiver.doubt(20), state < 2 ? ReceiverDoubt::none : ReceiverDoubt::spoofed)
+        << int{state};
   }
   static_cast<void>(line.say(nav_status(1), 30));
   EXPECT_EQ(line.receiver.doubt(30), ReceiverDoubt::none);
