@@ -400,7 +400,9 @@ class Admin {
     asio::steady_timer pause(io_);
     const Deadline deadline = deadline_in(drain_patience);
     while (!is_done(**stats, plan, is_drained)) {
-      if (!is_serving(**stats, writer) || std::chrono::steady_clock::now() >= deadline) {
+      if (const std::string fault = why_never(**stats, writer, plan); !fault.empty())
+        co_return failure("failed", fault);
+      if (std::chrono::steady_clock::now() >= deadline) {
         co_return failure("failed",
                           "the dataplane has been asked and has not done it yet; look at `noonmark "
                           "status` and its log");

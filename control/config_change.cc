@@ -6,7 +6,11 @@
 namespace control {
 namespace {
 
-enum class Taken : bool { at_restart, live };
+enum class Taken : std::uint8_t {
+  at_restart,
+  live,
+  with_smear,  // live, but never without the [clock] smear that it is for, which waits for a restart
+};
 
 struct Row {
   const char* name;
@@ -73,7 +77,7 @@ using Paths = Config::Paths;
 constexpr Row rows[] = {
     row<&Config::server, &Server::name>("[server] name", Taken::live),
     row<&Config::server, &Server::addresses_automatic, &Server::addresses>("[server] addresses", Taken::live),
-    row<&Config::server, &Server::smeared_addresses>("[server] smeared_addresses", Taken::live),
+    row<&Config::server, &Server::smeared_addresses>("[server] smeared_addresses", Taken::with_smear),
     row<&Config::server, &Server::ntp_port>("[server] ntp_port", Taken::at_restart),
     row<&Config::server, &Server::answer_plain>("[server] answer_plain", Taken::live),
     row<&Config::server, &Server::answer_nts>("[server] answer_nts", Taken::at_restart),
@@ -145,13 +149,18 @@ constexpr Row rows[] = {
     row<&Config::paths, &Paths::pages>("[paths] pages", Taken::at_restart),
 };
 
+bool is_live(const Row& row, const Config& running, const Config& fresh) {
+  return row.taken == Taken::live ||
+         (row.taken == Taken::with_smear && running.clock.smear == fresh.clock.smear);
+}
+
 }  // namespace
 
 ConfigChange change_between(const Config& running, const Config& fresh) {
   ConfigChange change;
   for (const Row& row : rows) {
     if (row.is_same(running, fresh)) continue;
-    (row.taken == Taken::live ? change.live : change.at_restart).emplace_back(row.name);
+    (is_live(row, running, fresh) ? change.live : change.at_restart).emplace_back(row.name);
   }
   return change;
 }
@@ -159,7 +168,7 @@ ConfigChange change_between(const Config& running, const Config& fresh) {
 Config with_live_keys(const Config& running, const Config& fresh) {
   Config taken = running;
   for (const Row& row : rows) {
-    if (row.taken == Taken::live) row.copy(fresh, taken);
+    if (is_live(row, running, fresh)) row.copy(fresh, taken);
   }
   if (!taken.server.answer_plain && !taken.server.answer_nts) {
     throw ConfigError(

@@ -53,6 +53,9 @@ class Check {
     look_at_directory("[keys] file", config.keys.file.parent_path(), require_keys_directory);
     if (!config.gnss.memory.empty())
       look_at_directory("[gnss] memory", config.gnss.memory.parent_path(), require_memory_directory);
+    for (const Upstream& upstream : config.upstreams) {
+      if (!upstream.ca.empty()) look_at_authorities(upstream.ca);
+    }
     look_at_machine(config);
   }
 
@@ -122,6 +125,24 @@ class Check {
       warn_of_expiry(certificate, expires_s);
     } catch (const TlsError& wrong) {
       report_.errors.push_back(place_ + "[nts_ke] " + wrong.what());
+    }
+  }
+
+  // What an upstream's certificate is to be believed for.
+  void look_at_authorities(const std::filesystem::path& ca) {
+    const std::string key = "[[upstream]] ca";
+    if (is_out_of_sight(ca)) {
+      return warn(key, ca, "this user may not read it, so it was not looked at; check as root");
+    }
+    const Identity& upstream = identity_of(Role::upstream);
+    try {
+      static_cast<void>(read_checked_file(ca, certificate_bytes_max));
+      require_readable_by(ca, upstream.uid, upstream.gid);
+      static_cast<void>(TlsContext::for_client(ca));
+    } catch (const FileError& wrong) {
+      refuse(key, ca, wrong.what());
+    } catch (const TlsError& wrong) {
+      report_.errors.push_back(place_ + key + " " + wrong.what());
     }
   }
 

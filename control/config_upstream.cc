@@ -1,6 +1,7 @@
 #include "control/config_upstream.h"
 
 #include <algorithm>
+#include <boost/asio/ip/address.hpp>
 #include <functional>
 #include <map>
 
@@ -9,6 +10,28 @@
 
 namespace control {
 namespace {
+
+constexpr std::uint16_t ntp_port = 123;
+constexpr std::uint16_t ke_port = 4460;
+
+// As everybody would write it: an address in its one form, a name without capitals and closing dot.
+std::string plain_host(std::string host) {
+  boost::system::error_code is_name;
+  boost::asio::ip::address address = boost::asio::ip::make_address(host, is_name);
+  if (!is_name) {
+    if (address.is_v6() && address.to_v6().is_v4_mapped())
+      address = boost::asio::ip::make_address_v4(boost::asio::ip::v4_mapped, address.to_v6());
+    return address.to_string();
+  }
+  for (char& letter : host) letter = letter >= 'A' && letter <= 'Z' ? static_cast<char>(letter + 32) : letter;
+  if (host.ends_with('.')) host.pop_back();
+  return host;
+}
+
+std::uint16_t port_of(const Upstream& one) {
+  if (one.port != 0) return one.port;
+  return one.nts ? ke_port : ntp_port;
+}
 
 using Readers = std::map<std::string_view, std::function<void(const ConfigValue&)>>;
 
@@ -81,9 +104,11 @@ std::vector<Upstream> read_upstreams(const toml::node& node, const std::string& 
     const toml::table& table = *section.as_table();
     Upstream one = read_upstream(table, file);
     for (const Upstream& earlier : upstreams) {
-      // One server must not have two votes.
-      if (earlier.host == one.host && earlier.port == one.port) {
-        refuse_at(file, table.source().begin, "[[upstream]] host \"" + one.host + "\" stands there twice",
+      // One server must not have two votes. Two names of it are found out once they are looked up.
+      if (plain_host(earlier.host) == plain_host(one.host) && port_of(earlier) == port_of(one)) {
+        refuse_at(file, table.source().begin,
+                  "[[upstream]] host \"" + one.host + "\" stands there twice" +
+                      (earlier.host == one.host ? "" : ", once as \"" + earlier.host + "\""),
                   "remove one of the two");
       }
     }

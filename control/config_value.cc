@@ -8,6 +8,7 @@
 #include <netinet/in.h>
 
 #include "control/file_check.h"
+#include "control/odd_address.h"
 #include "dataplane/shm/pci_device.h"
 #include "nts/aead.h"
 
@@ -176,7 +177,7 @@ std::filesystem::path read_path(const ConfigValue& value, std::size_t bytes_max)
 std::string read_host(const ConfigValue& value) {
   std::string text = read_text(value);
   std::array<std::uint8_t, 16> octets;
-  if (parse_address(text, octets) == 0 && !is_host_name(text)) {
+  if (parse_address(text, octets) == 0 && (!is_host_name(text) || is_odd_address(text))) {
     value.refuse("\"" + text + "\" is neither a host name nor an address",
                  "write one like \"time.example.net\", \"192.0.2.1\" or \"2001:db8::1\"");
   }

@@ -54,6 +54,16 @@ DrainPlan plan_drain(const shm::StatsPage* page, uid_t writer, const shm::Settin
   return plan;
 }
 
+std::string why_never(const shm::StatsPage& page, uid_t writer, const DrainPlan& plan) {
+  if (!is_serving(page, writer)) {
+    return "the dataplane has ended before it did it, and nobody serves; ask again once `noonmark status` "
+           "shows it";
+  }
+  if (page.instance_id.load(std::memory_order_acquire) != plan.drained_instance)
+    return "the dataplane has ended before it did it; another one serves with all cores, so ask again";
+  return {};
+}
+
 bool is_done(const shm::StatsPage& page, const DrainPlan& plan, bool is_drained) {
   if (page.instance_id.load(std::memory_order_acquire) != plan.drained_instance) return false;
   const shm::CoreStats& line = page.cores[plan.core];

@@ -23,6 +23,9 @@ struct DrainPlan {
 [[nodiscard]] DrainPlan plan_drain(const shm::StatsPage* page, uid_t writer, const shm::Settings& published,
                                    std::uint32_t cpu, bool is_drained);
 
+// Why the dataplane of the plan will never do it, for people; empty while it still may.
+[[nodiscard]] std::string why_never(const shm::StatsPage& page, uid_t writer, const DrainPlan& plan);
+
 // True when the dataplane of the plan has the core as it is to be.
 [[nodiscard]] bool is_done(const shm::StatsPage& page, const DrainPlan& plan, bool is_drained);
 

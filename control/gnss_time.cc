@@ -145,6 +145,7 @@ GnssTime::GnssTime(const Config& config, std::uint64_t tsc_hz, std::int32_t prec
       leaps_(leap_table_of(config.gnss.leap_seconds, hwclock::written_utc_s, leap_warning_)),
       inputs_(config.gnss, tsc_hz, leaps_, hwclock::written_utc_s),
       discipline_(std::make_unique<hwclock::Discipline>(tsc_hz, discipline_policy(config, precision))),
+      witnesses_(tsc_hz, config.clock.upstream_quorum),
       left_behind_(left_behind),
       smear_(config.clock.smear) {
   if (left_behind_) smear_.resume(left_behind_->smear);
@@ -229,18 +230,10 @@ void GnssTime::plan_leap(const hwclock::Reading& clock) {
 void GnssTime::hear_witnesses(const hwclock::UpstreamPanel& panel, std::uint64_t tick) {
   const hwclock::Estimator& estimator = discipline_->estimator();
   if (estimator.accepted_count() == 0) return;
-  const hwclock::TaiTime now = estimator.at(tick).time;
-  const std::int64_t tai_s = now.ns / ns_per_s;
-  const hwclock::ClockGuess ours{tick, now.ns - leaps_.plan_around(tai_s).tai_minus_utc_s * ns_per_s,
-                                 estimator.ns_per_tick(tick)};
-  const hwclock::PanelView view = panel.against(ours, true);
-  const auto claims = std::span(view.claims).first(view.count);
-  const auto error_ns =
-      static_cast<std::uint64_t>(std::max(0.0, std::min(discipline_->error_ns(tick), 1e18)));
-  const hwclock::Witnesses heard = hwclock::hear_witnesses(claims, error_ns, config_.clock.upstream_quorum);
-  const double wrong_by_ns = std::max(std::fabs(static_cast<double>(view.vote.low_ns)),
-                                      std::fabs(static_cast<double>(view.vote.high_ns)));
-  discipline_->take_testimony(heard.testimony == hwclock::Testimony::contradicts, wrong_by_ns, tick);
+  const auto heard = witnesses_.hear(panel, {tick, estimator.at(tick).time.ns, estimator.ns_per_tick(tick)},
+                                     plan_, discipline_->error_ns(tick));
+  if (!heard) return;
+  discipline_->take_testimony(heard->testimony == hwclock::Testimony::contradicts, heard->wrong_by_ns, tick);
 }
 
 // As a receiver's message would: some time after the pulse, and only once.

@@ -16,7 +16,7 @@
 #include "hwclock/discipline.h"
 #include "hwclock/leap_table.h"
 #include "hwclock/smear.h"
-#include "hwclock/upstream_panel.h"
+#include "hwclock/upstream_witnesses.h"
 
 namespace control {
 
@@ -79,6 +79,7 @@ class GnssTime {
   hwclock::LeapTable leaps_;
   GnssInputs inputs_;
   std::unique_ptr<hwclock::Discipline> discipline_;  // large
+  hwclock::Witnesses witnesses_;
   std::optional<hwclock::ClockState> left_behind_;
   hwclock::LeapPlan plan_;
   hwclock::Smear smear_;

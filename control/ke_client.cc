@@ -1,5 +1,6 @@
 #include "control/ke_client.h"
 
+#include <algorithm>
 #include <array>
 #include <boost/asio/buffer.hpp>
 #include <boost/asio/experimental/awaitable_operators.hpp>
@@ -24,6 +25,7 @@ using std::chrono::steady_clock;
 using namespace asio::experimental::awaitable_operators;
 
 constexpr std::size_t read_bytes = 4096;
+constexpr const char* wrong_aes = "AES gives wrong answers on this machine; its CPU or memory is broken";
 
 bool contains(const std::string& text, const char* part) { return text.find(part) != std::string::npos; }
 
@@ -235,6 +237,23 @@ class Conversation {
 };
 
 }  // namespace
+
+nts::AeadKernels kernels_for(std::span<const std::uint16_t> aeads) {
+  const auto is_wanted = [aeads](nts::AeadRow row) {
+    return std::find(aeads.begin(), aeads.end(), nts::aead_at(row).number) != aeads.end();
+  };
+  const nts::siv::Kernels* siv = nts::siv::choose_tier();
+  if (siv == nullptr) throw PeerError(wrong_aes);
+  nts::AeadKernels kernels(*siv);
+  if (is_wanted(nts::AeadRow::gcm_siv_128)) kernels.gcm_siv = nts::gcm_siv::choose_tier();
+  if (is_wanted(nts::AeadRow::siv_384)) kernels.siv_384 = nts::siv::choose_tier({}, nts::siv::key_bytes_384);
+  if (is_wanted(nts::AeadRow::siv_512)) kernels.siv_512 = nts::siv::choose_tier({}, nts::siv::key_bytes_512);
+  for (std::uint32_t row = 0; row < nts::aeads_count; ++row) {
+    const auto one = static_cast<nts::AeadRow>(row);
+    if (is_wanted(one) && !kernels.has(one)) throw PeerError(wrong_aes);
+  }
+  return kernels;
+}
 
 asio::awaitable<std::unique_ptr<KeAgreement>> agree_on_keys(TlsContext context, KeQuestion question) {
   Conversation conversation(co_await asio::this_coro::executor, std::move(context), std::move(question));

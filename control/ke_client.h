@@ -9,6 +9,7 @@
 #include <chrono>
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -38,6 +39,10 @@ struct KeAgreement {
   std::chrono::microseconds took{};
   nts::ClientSession session;
 };
+
+// Who computes what may be agreed on: of these AEADs (IANA numbers), and of no others, the tiers of this
+// machine that give the known answers. Throws PeerError when there are none.
+[[nodiscard]] nts::AeadKernels kernels_for(std::span<const std::uint16_t> aeads);
 
 // Tries the addresses of the host in order, each with its share of the time, until one lets us connect; what
 // happens after that is final. Throws PeerError.

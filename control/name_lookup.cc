@@ -11,6 +11,7 @@
 #include <thread>
 
 #include "control/descriptor.h"
+#include "control/odd_address.h"
 #include "control/waiter.h"
 
 namespace control {
@@ -71,9 +72,14 @@ asio::awaitable<std::vector<address>> look_up(std::string host, int family,
   const address literal = asio::ip::make_address(host, is_name);
   if (!is_name) {
     if (family != AF_UNSPEC && literal.is_v6() != (family == AF_INET6)) {
-      throw PeerError(host + ": is no " + name_of_family(family) + ", and only those were asked for");
+      throw LookupError(host + ": is no " + name_of_family(family) + ", and only those were asked for");
     }
     co_return std::vector<address>{literal};
+  }
+  if (is_odd_address(host)) {
+    throw LookupError(host +
+                      ": is no address as addresses are written; write four decimal numbers without leading "
+                      "zeros, like 192.0.2.1");
   }
 
   const auto lookup = std::make_shared<Lookup>(host, family);
@@ -82,12 +88,12 @@ asio::awaitable<std::vector<address>> look_up(std::string host, int family,
 
   Waiter waiter(co_await asio::this_coro::executor, lookup->finished.get());
   if (!co_await waiter.readable_by(deadline_in(deadline))) {
-    throw PeerError(host + ": the name was not resolved within " + std::to_string(deadline.count()) +
-                    " ms; check this machine's DNS servers");
+    throw LookupError(host + ": the name was not resolved within " + std::to_string(deadline.count()) +
+                      " ms; check this machine's DNS servers");
   }
   if (lookup->addresses.empty()) {
-    throw PeerError(host + ": the name has no " + name_of_family(family) + " (" +
-                    ::gai_strerror(lookup->error) + "); check its spelling and this machine's DNS");
+    throw LookupError(host + ": the name has no " + name_of_family(family) + " (" +
+                      ::gai_strerror(lookup->error) + "); check its spelling and this machine's DNS");
   }
   co_return lookup->addresses;
 }

@@ -22,9 +22,6 @@ namespace control {
 // What may be wrong with a NIC's clock when nobody declared it, in ns: whoever steers it, and how.
 inline constexpr std::uint32_t phc_error_usual_ns = 100'000;
 
-[[nodiscard]] constexpr bool is_phc_time(PulseKind kind) noexcept {
-  return kind == PulseKind::phc_tai || kind == PulseKind::phc_utc;
-}
 [[nodiscard]] constexpr bool is_phc_edge(PulseKind kind) noexcept {
   return kind == PulseKind::extts_rising || kind == PulseKind::extts_falling;
 }

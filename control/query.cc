@@ -71,13 +71,9 @@ class Query {
   }
 
   asio::awaitable<void> agree() {
-    const nts::siv::Kernels* siv = nts::siv::choose_tier();
-    if (siv != nullptr) kernels_.emplace(nts::all_kernels_beside(*siv));
-    if (siv == nullptr || !kernels_->has_all()) {
-      throw PeerError("AES gives wrong answers on this machine; its CPU or memory is broken");
-    }
     KeQuestion question{options_.host, options_.ke_port, family_of(options_.family), timeout_};
     if (options_.aead) question.aeads = {*options_.aead};
+    kernels_.emplace(kernels_for(question.aeads));
     facts_.agreement =
         co_await agree_on_keys(TlsContext::for_client(options_.ca.value_or("")), std::move(question));
     facts_.ntp_port = options_.ntp_port.value_or(facts_.agreement->ntp_port);

@@ -9,6 +9,7 @@
 #include <boost/asio/use_awaitable.hpp>
 #include <memory>
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "control/role_loop.h"
@@ -64,7 +65,10 @@ class UpstreamRole {
       : io_(io),
         config_(config),
         surroundings_{[this] { return ticks_per_s(); }, [this] { return served_addresses(); },
-                      [this](const UpstreamReport& report) { tell(report); }} {
+                      [this](const UpstreamReport& report) { tell(report); },
+                      [this](std::uint32_t index, const asio::ip::udp::endpoint& server) {
+                        return rival_of(index, server);
+                      }} {
     const auto count = static_cast<std::uint32_t>(config.upstreams.size());
     for (std::uint32_t i = 0; i < count; ++i) {
       sources_.push_back(std::make_unique<UpstreamSource>(config.upstreams[i], i, count, surroundings_));
@@ -103,6 +107,17 @@ class UpstreamRole {
       for (std::size_t i = 0; i < count; ++i) addresses.push_back(address_of(settings->addresses[i]));
     }
     return addresses;
+  }
+
+  // Who asks with NTS goes first, then who stands first.
+  std::string rival_of(std::uint32_t index, const asio::ip::udp::endpoint& server) const {
+    for (std::uint32_t i = 0; i < sources_.size(); ++i) {
+      const UpstreamSource& other = *sources_[i];
+      if (i == index || other.asked() != server) continue;
+      const bool has_nts = sources_[index]->config().nts;
+      if (other.config().nts != has_nts ? other.config().nts : i < index) return other.config().host;
+    }
+    return {};
   }
 
   void tell(UpstreamReport report) {

@@ -10,9 +10,9 @@ namespace {
 static_assert(upstream_entries_max == hwclock::upstreams_max);
 
 constexpr std::uint64_t span_max_ns = 10 * hwclock::upstream_dispersion_max_ns;  // sums of what RFC 5905 caps
-constexpr std::int64_t utc_ns_max = std::int64_t{9'000'000'000} * 1'000'000'000;  // 2255
 constexpr std::int64_t ahead_max_s = 1;  // another core's counter, and a message on its way
-// At RFC 5905's PHI of 15 ppm a claim has then grown past what anybody hears; it also keeps sums far from overflow.
+// At RFC 5905's PHI of 15 ppm a claim has then grown past what anybody hears; it also keeps sums far from
+// overflow.
 constexpr std::int64_t news_age_max_s = hwclock::upstream_claim_ns_max / 15'000;
 
 UpstreamVerdict verdict_of(const hwclock::UpstreamPanel& panel, const hwclock::PanelView& view,
@@ -28,17 +28,19 @@ UpstreamVerdict verdict_of(const hwclock::UpstreamPanel& panel, const hwclock::P
 
 }  // namespace
 
-bool is_believable(const UpstreamReport& report, std::size_t count, std::uint64_t now,
-                   std::uint64_t tsc_hz) noexcept {
+bool is_of_ours(const UpstreamReport& report, std::size_t count) noexcept {
   if (report.source_count != count) return false;
   if (count == 0) return true;
   if (report.source_index >= count || static_cast<std::uint32_t>(report.phase) >= upstream_phases)
     return false;
-  if (report.reach > 0xff || report.poll > poll_exponent_max || report.cookies > sealed_cookies ||
-      report.authenticated > 1 || report.has_news > 1) {
-    return false;
-  }
-  if (report.has_news == 0) return true;
+  return report.reach <= 0xff && report.poll <= poll_exponent_max && report.cookies <= sealed_cookies &&
+         report.authenticated <= 1 && report.has_news <= 1;
+}
+
+bool is_believable(const UpstreamReport& report, std::size_t count, std::uint64_t now,
+                   std::uint64_t tsc_hz) noexcept {
+  if (!is_of_ours(report, count)) return false;
+  if (count == 0 || report.has_news == 0) return true;
   for (const std::uint64_t span : {report.delay_ns, report.dispersion_ns, report.jitter_ns,
                                    report.root_delay_ns, report.root_dispersion_ns}) {
     if (span > span_max_ns) return false;
@@ -48,8 +50,8 @@ bool is_believable(const UpstreamReport& report, std::size_t count, std::uint64_
     const auto ahead = static_cast<std::int64_t>(tick - now);
     return ahead <= ahead_max_s * hz && ahead >= -news_age_max_s * hz;
   };
-  return report.leap <= 2 && report.stratum >= 1 && report.stratum <= 15 && report.utc_ns > 0 &&
-         report.utc_ns < utc_ns_max && is_recent(report.tick) && is_recent(report.newest_tick) &&
+  return report.leap <= 2 && report.stratum >= 1 && report.stratum <= 15 && is_possible_time(report.utc_ns) &&
+         is_recent(report.tick) && is_recent(report.newest_tick) &&
          static_cast<std::int64_t>(report.newest_tick - report.tick) >= 0;
 }
 
@@ -59,13 +61,15 @@ UpstreamDesk::UpstreamDesk(const Config& config) : panel_(config.upstreams.size(
 }
 
 bool UpstreamDesk::take(const UpstreamReport& report, std::uint64_t now, std::uint64_t tsc_hz) noexcept {
-  if (!is_believable(report, panel_.size(), now, tsc_hz)) return false;
+  if (!is_of_ours(report, panel_.size())) return false;
   if (panel_.size() == 0) return true;
   reports_[report.source_index] = report;
   hwclock::UpstreamMember& member = panel_.member(report.source_index);
   member.reach = static_cast<std::uint8_t>(report.reach);
-  if (report.phase == UpstreamPhase::loop || report.phase == UpstreamPhase::stopped) member.has_news = false;
-  if (report.has_news == 0) return true;
+  const bool says_the_impossible = !is_believable(report, panel_.size(), now, tsc_hz);
+  if (says_the_impossible || report.phase == UpstreamPhase::loop || report.phase == UpstreamPhase::stopped)
+    member.has_news = false;
+  if (says_the_impossible || report.has_news == 0) return true;
   member.has_news = true;
   member.news = {report.tick,          report.utc_ns,    report.newest_tick,   report.delay_ns,
                  report.dispersion_ns, report.jitter_ns, report.root_delay_ns, report.root_dispersion_ns};

@@ -75,7 +75,7 @@ Milliseconds UpstreamSchedule::interval(nts::RandomSource& random) noexcept {
 
 Milliseconds UpstreamBackoff::next(nts::RandomSource& random) noexcept {
   const Milliseconds wait = spread(wait_, random);
-  wait_ = std::min(wait_ + wait_ / 2, longest);
+  wait_ = std::min(wait_ + wait_ / 2, longest_);
   return wait;
 }
 

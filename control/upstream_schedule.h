@@ -5,6 +5,7 @@
 // and RSTR end the asking until the role is started anew. Pure: no clock, no socket; randomness is brought.
 #pragma once
 
+#include <algorithm>
 #include <chrono>
 #include <cstdint>
 
@@ -53,19 +54,30 @@ class UpstreamSchedule {
   std::int32_t steadiness_ = 0;   // RFC 5905 section 12 (poll-adjust): its "jiggle counter"
 };
 
-// How long to wait after an NTS-KE or a name look-up that failed: ever longer, and from the beginning after
-// one that did not.
+// How long to wait after what failed: ever longer up to a limit, and from the beginning after a success.
 class UpstreamBackoff {
  public:
   using Milliseconds = std::chrono::milliseconds;
+
+  // Never less than `first`.
+  explicit UpstreamBackoff(Milliseconds longest) noexcept : longest_(std::max(longest, first)) {}
+
+  // A server's NTS-KE that failed is spared for days in the end (RFC 8915 section 4.2). What costs nobody
+  // anything, like a look-up, or a server's silence, is tried again as often as the server itself would be
+  // asked.
+  [[nodiscard]] static UpstreamBackoff of_key_establishment() noexcept { return UpstreamBackoff(days); }
+  [[nodiscard]] static UpstreamBackoff of_all_else(std::uint32_t maxpoll) noexcept {
+    return UpstreamBackoff(Milliseconds(std::int64_t{1000} << maxpoll));
+  }
 
   [[nodiscard]] Milliseconds next(nts::RandomSource& random) noexcept;
   void reset() noexcept { wait_ = first; }
 
   static constexpr Milliseconds first{10'000};
-  static constexpr Milliseconds longest{432'000'000};  // 5 days
+  static constexpr Milliseconds days{432'000'000};  // 5 of them
 
  private:
+  Milliseconds longest_;
   Milliseconds wait_ = first;
 };
 

@@ -10,7 +10,9 @@
 #include "control/log.h"
 #include "control/name_lookup.h"
 #include "control/printable.h"
+#include "control/upstream_desk.h"
 #include "hwclock/calendar.h"
+#include "hwclock/tsc.h"
 
 namespace control {
 namespace {
@@ -35,6 +37,19 @@ class LoopError : public PeerError {
   using PeerError::PeerError;
 };
 
+// NTS-KE with a server that was found.
+class KeError : public PeerError {
+ public:
+  using PeerError::PeerError;
+};
+
+// An address, whichever way it is written.
+bool is_literal(const std::string& host) {
+  boost::system::error_code is_name;
+  (void)asio::ip::make_address(host, is_name);
+  return !is_name;
+}
+
 // 2^exponent seconds; of a server that claims to read its clock worse than to a second: a second.
 std::uint64_t ns_of_precision(std::int8_t exponent) {
   return static_cast<std::uint64_t>(std::llround(std::ldexp(1e9, std::clamp<int>(exponent, -30, 0))));
@@ -50,7 +65,10 @@ std::uint32_t reference_id_of(const address& of) {
 
 UpstreamSource::UpstreamSource(const Upstream& config, std::uint32_t index, std::uint32_t count,
                                const UpstreamSurroundings& surroundings)
-    : config_(config), surroundings_(surroundings), schedule_(config.minpoll, config.maxpoll, config.iburst) {
+    : config_(config),
+      surroundings_(surroundings),
+      schedule_(config.minpoll, config.maxpoll, config.iburst),
+      backoff_(UpstreamBackoff::of_all_else(config.maxpoll)) {
   report_.header = {message_magic, MessageKind::upstream_report, 0};
   report_.source_index = index;
   report_.source_count = count;
@@ -60,16 +78,21 @@ UpstreamSource::UpstreamSource(const Upstream& config, std::uint32_t index, std:
 asio::awaitable<void> UpstreamSource::run() {
   asio::steady_timer timer(co_await asio::this_coro::executor);
   while (!schedule_.is_stopped()) {
+    UpstreamBackoff* backoff = &backoff_;
     try {
       co_await find();
-      co_await ask_on();
+      if (co_await ask_on() == Next::agree) backoff = &ke_backoff_;
     } catch (const LoopError& fault) {
       tell(UpstreamPhase::loop, fault.what());
+    } catch (const KeError& fault) {
+      backoff = &ke_backoff_;
+      tell(UpstreamPhase::failed, fault.what());
     } catch (const std::runtime_error& fault) {  // PeerError, TlsError
       tell(UpstreamPhase::failed, fault.what());
     }
+    asked_.reset();
     if (schedule_.is_stopped()) co_return;
-    timer.expires_after(backoff_.next(random_));
+    timer.expires_after(backoff->next(random_));
     co_await timer.async_wait(asio::use_awaitable);
   }
 }
@@ -83,32 +106,38 @@ asio::awaitable<void> UpstreamSource::find() {
   } else {
     addresses_ = co_await look_up(config_.host, AF_UNSPEC, find_deadline);
   }
-  const address chosen = addresses_[next_address_++ % addresses_.size()];
-  refuse_ourselves(chosen);
-  const asio::ip::udp::endpoint server(chosen, port);
+  const std::size_t first = next_address_++;
+  asio::ip::udp::endpoint server(addresses_[first % addresses_.size()], port);
+  // Of a pool, one that nobody else has taken.
+  for (std::size_t i = 1; i < addresses_.size() && !surroundings_.rival(report_.source_index, server).empty();
+       ++i)
+    server.address(addresses_[(first + i) % addresses_.size()]);
+  refuse_ourselves(server.address());
+  refuse_rivals(server);
   if (server_ != server) {
     measure_.clear();
     report_.has_news = 0;
   }
-  server_ = server;
+  server_ = asked_ = server;
   silent_ = 0;
 }
 
 // RFC 8915 section 4.1.7: the server named in the reply, in the family of the session, else the same host.
 asio::awaitable<void> UpstreamSource::agree() {
   tell(UpstreamPhase::agreeing);
-  if (!kernels_) {
-    const nts::siv::Kernels* siv = nts::siv::choose_tier();
-    const nts::gcm_siv::Kernels* gcm_siv = nts::gcm_siv::choose_tier();
-    if (siv == nullptr || gcm_siv == nullptr)
-      throw PeerError("AES gives wrong answers on this machine; its CPU or memory is broken");
-    kernels_.emplace(*siv, gcm_siv);
-  }
   KeQuestion question;
+  if (!kernels_) kernels_.emplace(kernels_for(question.aeads));
   question.host = config_.host;
   question.port = config_.port != 0 ? config_.port : ke_port;
   question.deadline = find_deadline;
-  agreement_ = co_await agree_on_keys(TlsContext::for_client(config_.ca), std::move(question));
+  TlsContext context = TlsContext::for_client(config_.ca);
+  try {
+    agreement_ = co_await agree_on_keys(std::move(context), std::move(question));
+  } catch (const LookupError&) {
+    throw;
+  } catch (const PeerError& fault) {
+    throw KeError(fault.what());
+  }
   if (agreement_->ntp_server.empty()) {
     addresses_ = {agreement_->address};
   } else {
@@ -118,11 +147,12 @@ asio::awaitable<void> UpstreamSource::agree() {
 }
 
 // Until keys or address have to be found anew, or the server has told us to go.
-asio::awaitable<void> UpstreamSource::ask_on() {
+asio::awaitable<UpstreamSource::Next> UpstreamSource::ask_on() {
   asio::steady_timer timer(co_await asio::this_coro::executor);
-  while (!schedule_.is_stopped()) {
+  for (;;) {
+    refuse_rivals(*server_);
     const Clock::time_point asked = Clock::now();
-    if (!co_await ask_once()) co_return;
+    if (const Next next = co_await ask_once(); next != Next::ask) co_return next;
     if (silent_ >= silent_max) ask_another();
     timer.expires_at(asked + schedule_.interval(random_));
     co_await timer.async_wait(asio::use_awaitable);
@@ -130,20 +160,18 @@ asio::awaitable<void> UpstreamSource::ask_on() {
 }
 
 void UpstreamSource::ask_another() {
-  const bool is_literal = addresses_.size() == 1 && addresses_[0].to_string() == config_.host;
-  if (is_literal || config_.nts) return;  // NTS finds anew when its cookies are used up
+  if (is_literal(config_.host) || config_.nts) return;  // NTS finds anew when its cookies are used up
   throw PeerError(server_->address().to_string() + " has not answered for " + std::to_string(silent_max) +
                   " polls; looking its name up anew");
 }
 
-// False when there is nothing left to ask with.
-asio::awaitable<bool> UpstreamSource::ask_once() {
+asio::awaitable<UpstreamSource::Next> UpstreamSource::ask_once() {
   nts::ClientSession* const session = agreement_ ? &agreement_->session : nullptr;
   const nts::ClientRequest request = session != nullptr ? nts::make_nts_request(*session, *kernels_, random_)
                                                         : nts::make_plain_request(random_);
   if (request.bytes == 0) {
     tell(UpstreamPhase::agreeing, "its cookies are used up; agreeing on new ones");
-    co_return false;
+    co_return Next::find;
   }
   schedule_.sent();
   ++silent_;
@@ -153,48 +181,51 @@ asio::awaitable<bool> UpstreamSource::ask_once() {
   co_return take(exchange);
 }
 
-bool UpstreamSource::take(const NtpExchange& exchange) {
+UpstreamSource::Next UpstreamSource::take(const NtpExchange& exchange) {
   if (exchange.end == NtpExchange::End::unreachable) {
     tell(UpstreamPhase::measuring, "cannot be asked (" + exchange.fault + ")");
-    return true;
+    return Next::ask;
   }
   if (exchange.end == NtpExchange::End::silent) {
     tell(UpstreamPhase::measuring, "does not answer");
-    return true;
+    return Next::ask;
   }
+  // Without its seal it may be anybody's: the server itself may well be silent.
+  if (!agreement_ || exchange.answer.authenticated) silent_ = 0;
   switch (exchange.answer.verdict) {
     case AnswerVerdict::good:
       measure(exchange);
-      return true;
+      return Next::ask;
     case AnswerVerdict::kiss:
       return take_kiss(exchange.answer);
     case AnswerVerdict::nts_nak:
       tell(UpstreamPhase::agreeing, "it no longer knows our cookies (NTSN); agreeing on new ones");
-      return false;
+      return Next::agree;
     case AnswerVerdict::implausible:
       tell(UpstreamPhase::unsynchronised,
            "its answers contradict themselves or admit an error of 16 s or more");
-      return true;
+      return Next::ask;
     default:
       tell(UpstreamPhase::unsynchronised, "it says that it does not know the time");
-      return true;
+      return Next::ask;
   }
 }
 
-bool UpstreamSource::take_kiss(const nts::Answer& answer) {
+UpstreamSource::Next UpstreamSource::take_kiss(const nts::Answer& answer) {
+  // Anybody on the way can send one without a seal; where there are seals, it is not believed.
+  if (agreement_ && !answer.authenticated) {
+    tell(UpstreamPhase::measuring,
+         "does not answer; somebody says DENY, RSTR or RATE in its name, without a seal");
+    return Next::ask;
+  }
   if (answer.reference_id == kiss_rate) {
     schedule_.slow_down();
     tell(UpstreamPhase::measuring, "it wants to be asked less often (RATE)");
-    return true;
-  }
-  // Anybody on the way can send one without a seal; where there are seals, it is not believed.
-  if (agreement_ && !answer.authenticated) {
-    tell(UpstreamPhase::measuring, "does not answer; somebody says DENY or RSTR in its name, without a seal");
-    return true;
+    return Next::ask;
   }
   schedule_.stop();
   tell(UpstreamPhase::stopped, "it has told us to go (DENY or RSTR); it is not asked again");
-  return false;
+  return Next::go;
 }
 
 void UpstreamSource::measure(const NtpExchange& exchange) {
@@ -214,34 +245,68 @@ void UpstreamSource::measure(const NtpExchange& exchange) {
   measured.precision_ns = ns_of_precision(answer.precision) + stamp_error_ns;
   measured.root_delay_ns = static_cast<std::uint64_t>(nts::ns_from_short(answer.root_delay));
   measured.root_dispersion_ns = static_cast<std::uint64_t>(nts::ns_from_short(answer.root_dispersion));
-  if (!measure_.take(measured, ticks_per_s)) {
-    tell(UpstreamPhase::measuring, "an answer that teaches nothing");
-    return;
+  if (!is_possible_time(measured.server_received_ns) || !is_possible_time(measured.server_sent_ns))
+    return refuse_answer();
+  // What the desk would not believe is not told. A sample that speaks for a server asked once a day may be
+  // too old for it: then the newest speaks alone.
+  for (const bool is_last : {false, true}) {
+    if (!measure_.take(measured, ticks_per_s)) {
+      tell(UpstreamPhase::measuring, "an answer that teaches nothing");
+      return;
+    }
+    const UpstreamReport fresh = report_of(answer);
+    if (is_believable(fresh, fresh.source_count, hwclock::read_tsc_in_order(),
+                      static_cast<std::uint64_t>(ticks_per_s))) {
+      report_ = fresh;
+      break;
+    }
+    measure_.clear();
+    if (is_last) return refuse_answer();
   }
   schedule_.answered(measure_.is_steady());
   backoff_.reset();
-  silent_ = 0;
-  const hwclock::UpstreamNews& news = *measure_.news();
-  report_.has_news = 1;
-  report_.authenticated = answer.authenticated ? 1 : 0;
-  report_.leap = answer.leap;
-  report_.stratum = answer.stratum;
-  report_.reference_id = reference_id_of(server_->address());
-  report_.tick = news.tick;
-  report_.utc_ns = news.utc_ns;
-  report_.newest_tick = news.newest_tick;
-  report_.delay_ns = news.delay_ns;
-  report_.dispersion_ns = news.dispersion_ns;
-  report_.jitter_ns = news.jitter_ns;
-  report_.root_delay_ns = news.root_delay_ns;
-  report_.root_dispersion_ns = news.root_dispersion_ns;
+  ke_backoff_.reset();
   tell(UpstreamPhase::measuring);
+}
+
+UpstreamReport UpstreamSource::report_of(const nts::Answer& answer) const {
+  const hwclock::UpstreamNews& news = *measure_.news();
+  UpstreamReport fresh = report_;
+  fresh.has_news = 1;
+  fresh.authenticated = answer.authenticated ? 1 : 0;
+  fresh.leap = answer.leap;
+  fresh.stratum = answer.stratum;
+  fresh.reference_id = reference_id_of(server_->address());
+  fresh.tick = news.tick;
+  fresh.utc_ns = news.utc_ns;
+  fresh.newest_tick = news.newest_tick;
+  fresh.delay_ns = news.delay_ns;
+  fresh.dispersion_ns = news.dispersion_ns;
+  fresh.jitter_ns = news.jitter_ns;
+  fresh.root_delay_ns = news.root_delay_ns;
+  fresh.root_dispersion_ns = news.root_dispersion_ns;
+  return fresh;
+}
+
+// What it said before stays as it was.
+void UpstreamSource::refuse_answer() {
+  ++refused_;
+  tell(UpstreamPhase::unsynchronised,
+       "names a time that cannot be, as before 1970; refused (" + std::to_string(refused_) + " so far)");
 }
 
 void UpstreamSource::refuse_ourselves(const address& of) const {
   const std::vector<address> ours = surroundings_.ours();
   if (std::find(ours.begin(), ours.end(), of) == ours.end()) return;
   throw LoopError(of.to_string() + " is an address of our own; remove this [[upstream]]");
+}
+
+// One server must not have two votes.
+void UpstreamSource::refuse_rivals(const asio::ip::udp::endpoint& of) const {
+  const std::string rival = surroundings_.rival(report_.source_index, of);
+  if (rival.empty()) return;
+  throw LoopError(of.address().to_string() + " is asked as " + rival +
+                  " already; remove one of the two [[upstream]]");
 }
 
 // Two that follow each other agree about anything.

@@ -177,7 +177,7 @@ double Discipline::dispute_ns(std::uint64_t tick) const noexcept {
 
 double Discipline::error_ns(std::uint64_t tick) const noexcept {
   const double age_s = std::max(0.0, seconds_between(estimator_.last_tick(), tick));
-  return error_after(age_s) + dispute_ns(tick) + policy_.reference_error_ns;
+  return error_after(age_s) + dispute_ns(tick) + policy_.reference_error_ns + window_error_ns_;
 }
 
 // Pulses that were taken before a memory was refuted have taught nothing.
@@ -279,7 +279,8 @@ ClockState Discipline::publish(std::uint64_t tick) noexcept {
   }
 
   const double age_s = std::max(0.0, seconds_between(estimator_.last_tick(), tick));
-  const double own_error_ns = error_after(age_s) + dispute_ns(tick);
+  const double model_error_ns = error_after(age_s);
+  const double own_error_ns = model_error_ns + dispute_ns(tick);
   judge(tick, own_error_ns);
 
   const TaiTime now = estimator_.at(tick).time;
@@ -300,7 +301,8 @@ ClockState Discipline::publish(std::uint64_t tick) noexcept {
   const double error_ns = std::max(own_error_ns, contradiction_ns_) + std::fabs(off_ns);
   // Should this be the last publication, the line goes on bending, and is wrong by that.
   const double bend_ppb = served_.rate_off_ppb(target) + yielded_rate_ppb(tick);
-  const Forecast future = forecast(error_ns, bend_ppb, age_s);
+  // What somebody else says makes the bound larger; how long it may stand is then the states' to decide.
+  const Forecast future = forecast(model_error_ns + std::fabs(off_ns), bend_ppb, age_s);
   const double rate_ppb = std::max(1.0, future.rate_ppb);
   // The dispersion is that at the line's beginning, and no less than none: a line that began long ago would
   // make the bound larger than it is.
@@ -329,7 +331,13 @@ ClockState Discipline::publish(std::uint64_t tick) noexcept {
   state.reference_id = policy_.reference_id;
   // What a second is, as far as the pulses have taught.
   state.tsc_hz = static_cast<std::uint64_t>(std::llround(ns_per_s / target.ns_per_tick));
-  state.valid_until = tick + static_cast<std::uint64_t>(future.seconds * tick_hz_);
+  double seconds = future.seconds;
+  if (is_contradicted_) {
+    const double left_s =
+        static_cast<double>(policy_.dispute_s_max) - seconds_between(contradicted_since_, tick);
+    seconds = std::clamp(left_s, 0.0, seconds);
+  }
+  state.valid_until = tick + static_cast<std::uint64_t>(seconds * tick_hz_);
   return state;
 }
 

@@ -36,14 +36,12 @@ struct PhcReading {
 // before it begins.
 [[nodiscard]] std::optional<CrossStamp> narrowest(std::span<const PhcReading> readings) noexcept;
 
-// Readings a cross stamp is made of; at one cross stamp in `Phc::interval_s` ENA's limit of 125 a second
+// Readings a cross stamp is made of; at ten cross stamps a second ENA's limit of 125 readings a second
 // leaves others 3 in 5.
 inline constexpr unsigned phc_readings = 5;
 
 class Phc {
  public:
-  static constexpr double interval_s = 0.1;
-
   // Throws std::system_error with what to do when the device is not there, or is no PHC.
   explicit Phc(const std::string& path);
   Phc(const Phc&) = delete;
@@ -67,8 +65,6 @@ class Phc {
 
   // How wrong the clock may be, where the driver says so (ENA's phc_error_bound), in ns.
   [[nodiscard]] std::optional<std::int64_t> error_bound_ns() const;
-
-  [[nodiscard]] PhcMethod method() const noexcept { return method_; }
 
  private:
   [[nodiscard]] int ask(PhcMethod method, std::optional<CrossStamp>& stamp) noexcept;  // errno

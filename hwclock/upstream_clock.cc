@@ -29,7 +29,6 @@ constexpr double warmup_s = 30.0;  // how long those are waited for that have no
 // A filter whose eight stages are full: each that is missing counts for seconds (RFC 5905 section 10).
 constexpr std::uint64_t settled_ns = 50'000'000;
 constexpr double dispute_s = 300.0;  // how long a contradiction is held over
-constexpr double leap_calm_s = 2.0;  // after a leap second nobody is asked
 
 const char* name_of(State state) noexcept {
   switch (state) {
@@ -58,7 +57,8 @@ UpstreamClock::UpstreamClock(std::uint64_t tick_hz, const UpstreamClockPolicy& p
     : tick_hz_(static_cast<double>(tick_hz)),
       policy_(policy),
       served_(tick_hz),
-      rate_sigma_ppb_(crystal_ppb) {}
+      rate_sigma_ppb_(crystal_ppb),
+      since_leap_(tick_hz) {}
 
 double UpstreamClock::seconds_between(std::uint64_t earlier, std::uint64_t later) const noexcept {
   return static_cast<double>(static_cast<std::int64_t>(later - earlier)) / tick_hz_;
@@ -81,18 +81,6 @@ ClockGuess UpstreamClock::guess_at(std::uint64_t tick) const noexcept {
           (1.0 + rate_ppb_ * 1e-9) * ns_per_s / tick_hz_};
 }
 
-// Who tells of a time before the last leap second names another second than we do; while it lasts, nobody can
-// be told apart.
-UpstreamPanel UpstreamClock::usable(const UpstreamPanel& panel) const noexcept {
-  UpstreamPanel result = panel;
-  if (!has_leapt_) return result;
-  const std::uint64_t calm = leap_tick_ + static_cast<std::uint64_t>(leap_calm_s * tick_hz_);
-  for (std::size_t i = 0; i < result.size(); ++i) {
-    if (static_cast<std::int64_t>(result.member(i).news.tick - calm) < 0) result.member(i).has_news = false;
-  }
-  return result;
-}
-
 double UpstreamClock::growth_ppb() const noexcept {
   return static_cast<double>(policy_.drift_ppb) + rate_sigmas * rate_sigma_ppb_;
 }
@@ -111,7 +99,7 @@ bool UpstreamClock::contradicts(const PanelView& view, std::uint64_t tick) const
 void UpstreamClock::begin(const UpstreamNews& news) noexcept {
   begin_tick_ = news.tick;
   begin_tai_ns_ = tai_ns_of(news.utc_ns, leap_);
-  tai_minus_utc_s_ = static_cast<std::int32_t>((begin_tai_ns_ - news.utc_ns) / ns_per_s_whole);
+  since_leap_.see(static_cast<std::int32_t>((begin_tai_ns_ - news.utc_ns) / ns_per_s_whole), news.tick);
   off_ns_ = rate_ppb_ = prior_ppb_ = 0.0;
   rate_sigma_ppb_ = prior_sigma_ppb_ = crystal_ppb;
   point_count_ = 0;
@@ -129,7 +117,7 @@ void UpstreamClock::begin_anew(std::int64_t offset_ns) noexcept {
 }
 
 void UpstreamClock::take(const UpstreamPanel& panel, std::size_t index, std::uint64_t tick) noexcept {
-  const UpstreamPanel heard = usable(panel);
+  const UpstreamPanel heard = since_leap_.of(panel);
   if (index >= heard.size() || !heard.member(index).has_news) return;
   const UpstreamMember& member = heard.member(index);
   if (member.news.tick == heard_tick_[index]) return;  // the same sample still speaks
@@ -301,14 +289,9 @@ ClockState UpstreamClock::publish(const UpstreamPanel& panel, std::uint64_t tick
 
   const TaiTime now = at(tick);
   const std::int32_t tai_minus_utc_s = tai_minus_utc_at(leap_, now);
-  const bool is_leap = tai_minus_utc_s != tai_minus_utc_s_;
-  if (is_leap) {
-    leap_tick_ = tick;
-    has_leapt_ = true;
-    tai_minus_utc_s_ = tai_minus_utc_s;
-  }
+  const bool is_leap = since_leap_.see(tai_minus_utc_s, tick);
   const std::uint32_t leap = leap_indicator_at(leap_, now);
-  const UpstreamPanel heard = usable(panel);
+  const UpstreamPanel heard = since_leap_.of(panel);
   const PanelView view = leap == leap_unsynchronised ? PanelView{} : heard.against(guess_at(tick));
   const bool is_contradicted = contradicts(view, tick);
   if (is_contradicted && !is_contradicted_) contradicted_since_ = tick;

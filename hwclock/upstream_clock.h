@@ -68,7 +68,6 @@ class UpstreamClock {
   [[nodiscard]] double seconds_at(std::uint64_t tick) const noexcept;
   [[nodiscard]] double off_at(double seconds) const noexcept { return off_ns_ + rate_ppb_ * seconds; }
   [[nodiscard]] ClockGuess guess_at(std::uint64_t tick) const noexcept;
-  [[nodiscard]] UpstreamPanel usable(const UpstreamPanel& panel) const noexcept;
   [[nodiscard]] double held_error_ns(std::uint64_t tick) const noexcept;
   [[nodiscard]] double growth_ppb() const noexcept;
   [[nodiscard]] bool contradicts(const PanelView& view, std::uint64_t tick) const noexcept;
@@ -111,9 +110,7 @@ class UpstreamClock {
   std::uint64_t error_tick_ = 0;  // ... the last pass with a leader
   std::uint64_t reference_tick_ = 0;
   std::uint64_t reference_ntp_ = 0;
-  std::int32_t tai_minus_utc_s_ = 0;
-  std::uint64_t leap_tick_ = 0;  // news from before it name the seconds otherwise
-  bool has_leapt_ = false;
+  NewsSinceLeap since_leap_;
 };
 
 }  // namespace hwclock

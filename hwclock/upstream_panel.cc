@@ -95,4 +95,23 @@ PanelView UpstreamPanel::against(const ClockGuess& clock, bool authenticated_onl
   return view;
 }
 
+UpstreamPanel UpstreamPanel::since(std::uint64_t tick) const noexcept {
+  UpstreamPanel result = *this;
+  for (std::size_t i = 0; i < count_; ++i) {
+    if (static_cast<std::int64_t>(members_[i].news.tick - tick) < 0) result.members_[i].has_news = false;
+  }
+  return result;
+}
+
+bool NewsSinceLeap::see(std::int32_t tai_minus_utc_s, std::uint64_t tick) noexcept {
+  const bool is_leap = tai_minus_utc_s_ && *tai_minus_utc_s_ != tai_minus_utc_s;
+  tai_minus_utc_s_ = tai_minus_utc_s;
+  if (is_leap) since_tick_ = tick + calm_ticks_;
+  return is_leap;
+}
+
+UpstreamPanel NewsSinceLeap::of(const UpstreamPanel& panel) const noexcept {
+  return since_tick_ ? panel.since(*since_tick_) : panel;
+}
+
 }  // namespace hwclock

@@ -59,9 +59,32 @@ class UpstreamPanel {
   // What they say of a clock, now: at `clock.tick`.
   [[nodiscard]] PanelView against(const ClockGuess& clock, bool authenticated_only = false) const noexcept;
 
+  // The same without the news of samples from before `tick`.
+  [[nodiscard]] UpstreamPanel since(std::uint64_t tick) const noexcept;
+
  private:
   std::array<UpstreamMember, upstreams_max> members_{};
   std::size_t count_;
+};
+
+// Which news name the seconds as the clock does that they are held against: after a leap second, those from
+// before it name another.
+class NewsSinceLeap {
+ public:
+  explicit NewsSinceLeap(std::uint64_t tick_hz) noexcept
+      : calm_ticks_(static_cast<std::uint64_t>(calm_s) * tick_hz) {}
+
+  // The clock's TAI minus UTC at `tick`. True when it was another until now.
+  bool see(std::int32_t tai_minus_utc_s, std::uint64_t tick) noexcept;
+
+  [[nodiscard]] UpstreamPanel of(const UpstreamPanel& panel) const noexcept;
+
+ private:
+  static constexpr int calm_s = 2;  // so soon after a leap second not every server has made it yet
+
+  std::uint64_t calm_ticks_;
+  std::optional<std::int32_t> tai_minus_utc_s_;
+  std::optional<std::uint64_t> since_tick_;  // the end of the last leap second
 };
 
 // RFC 5905 section 11.1 (root_dist) at `age_ns` after the newest sample.

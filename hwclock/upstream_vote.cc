@@ -10,7 +10,6 @@ namespace {
 
 constexpr std::uint32_t stratum_max = 15;
 constexpr std::int64_t offset_ns_max = std::int64_t{1} << 62;  // sums with a distance stay in range
-constexpr std::int64_t ns_per_s = 1'000'000'000;
 
 struct Edge {
   std::int64_t ns;
@@ -98,16 +97,6 @@ UpstreamVote vote(std::span<const UpstreamClaim> claims, bool authenticated_only
   result.distance_ns = static_cast<std::uint64_t>(
       std::max(result.offset_ns - result.low_ns, result.high_ns - result.offset_ns));
   return result;
-}
-
-Witnesses hear_witnesses(std::span<const UpstreamClaim> claims, std::uint64_t error_ns,
-                         std::uint32_t quorum) noexcept {
-  const UpstreamVote truth = vote(claims, true);
-  if (truth.agreeing < std::max(quorum, 1U)) return {};
-  const auto error = static_cast<std::int64_t>(std::min(error_ns, static_cast<std::uint64_t>(offset_ns_max)));
-  if (truth.low_ns <= error && truth.high_ns >= -error) return {Testimony::agrees, 0};
-  const std::int64_t rounding = truth.offset_ns < 0 ? -ns_per_s / 2 : ns_per_s / 2;
-  return {Testimony::contradicts, (truth.offset_ns + rounding) / ns_per_s};
 }
 
 }  // namespace hwclock

@@ -38,20 +38,4 @@ struct UpstreamVote {
 // Reads the first upstreams_max claims.
 [[nodiscard]] UpstreamVote vote(std::span<const UpstreamClaim> claims, bool authenticated_only) noexcept;
 
-// What the upstreams say of a clock that believes itself right to `error_ns`.
-enum class Testimony : std::uint8_t {
-  silent,      // fewer than `quorum` authenticated ones agree with each other
-  agrees,      // both bounds have a point in common
-  contradicts  // they have none
-};
-
-struct Witnesses {
-  Testimony testimony = Testimony::silent;
-  std::int64_t seconds_off = 0;  // when they contradict: by how many whole seconds we are behind
-};
-
-// Hears authenticated claims only. `quorum` 0 counts as 1.
-[[nodiscard]] Witnesses hear_witnesses(std::span<const UpstreamClaim> claims, std::uint64_t error_ns,
-                                       std::uint32_t quorum) noexcept;
-
 }  // namespace hwclock

@@ -38,9 +38,8 @@ class ExpandedKey {
   siv::RingKeySchedule schedule_;
 };
 
-// Runs one message under a session's key: `is_open` opens it, else it is sealed.
-void run_one(const AeadKernels& kernels, AeadRow aead, const Secret<aead_key_bytes_max>& key, siv::Job& job,
-             bool is_open) noexcept {
+void compute_one(const AeadKernels& kernels, AeadRow aead, const Secret<aead_key_bytes_max>& key,
+                 siv::Job& job, bool is_open) noexcept {
   const std::uint8_t* const octets = key.bytes().data();
   check(kernels.has(aead));
   if (const siv::Kernels* const tier = kernels.siv_of(aead)) {
@@ -53,6 +52,14 @@ void run_one(const AeadKernels& kernels, AeadRow aead, const Secret<aead_key_byt
   kernels.gcm_siv->derive_keys(&octets, &job.nonce, 1, &table);
   (is_open ? kernels.gcm_siv->open : kernels.gcm_siv->seal)(&table, &job, 1);
   wipe(table.bytes);
+}
+
+// Runs one message under a session's key: `is_open` opens it, else it is sealed. What the tier has spilled of
+// the key does not outlive it: a client runs few messages, and its process many years.
+void run_one(const AeadKernels& kernels, AeadRow aead, const Secret<aead_key_bytes_max>& key, siv::Job& job,
+             bool is_open) noexcept {
+  compute_one(kernels, aead, key, job, is_open);
+  wipe_stack_below();
 }
 
 // The header says little on purpose: what a client does not say cannot be used to follow it.
@@ -144,7 +151,10 @@ AnswerVerdict open_answer(std::span<const std::uint8_t> packet, const AnswerFiel
                .plaintext_bytes = plaintext_bytes,
                .authentic = 0};
   run_one(kernels, session.aead, session.s2c, job, true);
-  if (job.authentic != 1) return AnswerVerdict::refused_tag;
+  if (job.authentic != 1) {
+    wipe(std::span(room).first(plaintext_bytes));
+    return AnswerVerdict::refused_tag;
+  }
   answer.authenticated = true;
   const auto plaintext = std::span<const std::uint8_t>(room).first(plaintext_bytes);
   const std::uint32_t cookies = collect_cookies(plaintext, session.cookies, answer.cookies_received);

@@ -32,11 +32,12 @@ enum class Fault : std::uint8_t {
   cookies,         // authentic, but the plaintext is not one fresh cookie of the session's length
   timestamps,      // receive after transmit, or far from our clock
   repeated,        // an answer to what was answered already
+  astray,          // right, but it came to another client than the one that asked
   count
 };
 inline constexpr std::array<std::string_view, static_cast<std::size_t>(Fault::count)> fault_names = {
-    "none",       "shape", "origin",  "kiss",       "unsynchronised",
-    "identifier", "tag",   "cookies", "timestamps", "repeated"};
+    "none", "shape",   "origin",     "kiss",     "unsynchronised", "identifier",
+    "tag",  "cookies", "timestamps", "repeated", "astray"};
 
 struct Judgement {
   Fault fault = Fault::shape;

@@ -42,7 +42,8 @@ void add_words(CLI::App& app, Words& words) {
   app.add_option("--to", words.servers, "address of the server; may be given more than once")->required();
   app.add_option("--from", words.clients,
                  "first client address for each --to; with --sockets they must be this host's, or none");
-  app.add_option("--sources", words.sources, "client addresses and ports for each --to");
+  app.add_option("--sources", words.sources, "client addresses and ports for each --to")
+      ->check(CLI::Range(1, 65535));
   app.add_option("--port", words.server_port, "the server's UDP port");
   app.add_option("--client-port", words.client_port, "the first UDP port of the clients; for a DPDK port");
   app.add_option("--core", words.core, "CPU of the generator");
@@ -80,6 +81,9 @@ DpdkPlan dpdk_plan(const Words& words) {
   plan.sources = words.sources;
   plan.server_port = words.server_port;
   plan.client_port = words.client_port;
+  if (plan.client_port == 0 || plan.client_port + plan.sources > 65536)
+    throw UsageError(
+        "the client's ports would not end below 65536; give fewer --sources or a lower --client-port");
   return plan;
 }
 
@@ -90,6 +94,8 @@ SocketPlan socket_plan(const Words& words) {
   plan.routes = routes_of(words);
   plan.sources = words.sources;
   plan.server_port = words.server_port;
+  if (plan.routes.size() * plan.sources > sockets_max)
+    throw UsageError("--sources: sockets are at most " + std::to_string(sockets_max) + " in all");
   return plan;
 }
 

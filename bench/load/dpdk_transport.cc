@@ -95,6 +95,7 @@ std::size_t DpdkTransport::prepare(std::span<Datagram> requests, std::uint16_t p
   prepared_ = requests.size();
   for (std::size_t i = 0; i < prepared_; ++i) {
     const Flow& flow = flows_[next_flow_];
+    const auto client = static_cast<std::uint32_t>(next_flow_);
     if (++next_flow_ == flows_.size()) next_flow_ = 0;
     flow_of_[i] = &flow;
     rte_mbuf* mbuf = sending_[i];
@@ -102,7 +103,7 @@ std::size_t DpdkTransport::prepare(std::span<Datagram> requests, std::uint16_t p
     mbuf->pkt_len = mbuf->data_len;
     auto* frame = rte_pktmbuf_mtod(mbuf, std::uint8_t*);
     std::memcpy(frame, flow.header.data(), header_bytes_max);  // what is too much, the payload overwrites
-    requests[i] = {frame + flow.header_bytes(), payload_bytes};
+    requests[i] = {frame + flow.header_bytes(), payload_bytes, client};
   }
   return prepared_;
 }
@@ -121,19 +122,21 @@ std::size_t DpdkTransport::send(std::size_t count) {
   return sent;
 }
 
-// True when the addresses are those of a way that leads to the server from our `source`, turned round.
-bool DpdkTransport::is_from_and_to(const std::uint8_t* ip, bool is_ipv6, std::size_t source) const noexcept {
+// The flow that leads to the server from our `source` by those addresses, turned round.
+std::optional<std::uint32_t> DpdkTransport::flow_between(const std::uint8_t* ip, bool is_ipv6,
+                                                         std::size_t source) const noexcept {
   const std::size_t bytes = is_ipv6 ? 16 : 4;
   const std::size_t from = is_ipv6 ? 8 : 12;
   for (std::size_t way = 0; way < plan_.routes.size(); ++way) {
-    const Flow& flow = flows_[source * plan_.routes.size() + way];
+    const std::size_t number = source * plan_.routes.size() + way;
+    const Flow& flow = flows_[number];
     const std::uint8_t* ours = flow.header.data() + ethernet_bytes;
     if ((flow.ip_bytes == 40) == is_ipv6 && std::memcmp(ip + from, ours + from + bytes, bytes) == 0 &&
         std::memcmp(ip + from + bytes, ours + from, bytes) == 0) {
-      return true;
+      return static_cast<std::uint32_t>(number);
     }
   }
-  return false;
+  return std::nullopt;
 }
 
 // False for what is no datagram from the server's address and port to one of ours.
@@ -152,7 +155,8 @@ bool DpdkTransport::read_frame(rte_mbuf* mbuf, Datagram& answer) noexcept {
   const int source = nts::load_u16(udp + 2) - plan_.client_port;
   if (nts::load_u16(udp) != plan_.server_port || source < 0 || source >= plan_.sources) return false;
   if (length < udp_bytes || length > frame.size() - ethernet_bytes - ip_bytes) return false;
-  if (!is_from_and_to(ip, is_ipv6, static_cast<std::size_t>(source))) return false;
+  const std::optional<std::uint32_t> flow = flow_between(ip, is_ipv6, static_cast<std::size_t>(source));
+  if (!flow) return false;
   if (!is_ipv6 && !dataplane::is_right_checksum(sum_octets(ip, 20))) {
     ++bad_checksums_;
     return false;
@@ -169,7 +173,7 @@ bool DpdkTransport::read_frame(rte_mbuf* mbuf, Datagram& answer) noexcept {
       return false;
     }
   }
-  answer = {udp + udp_bytes, static_cast<std::uint16_t>(length - udp_bytes)};
+  answer = {udp + udp_bytes, static_cast<std::uint16_t>(length - udp_bytes), *flow};
   return true;
 }
 

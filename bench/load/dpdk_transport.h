@@ -7,6 +7,7 @@
 
 #include <array>
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 #include "bench/load/route.h"
@@ -49,7 +50,8 @@ class DpdkTransport final : public Transport {
   };
   void set_lengths(std::uint16_t payload_bytes);
   [[nodiscard]] bool read_frame(rte_mbuf* mbuf, Datagram& answer) noexcept;
-  [[nodiscard]] bool is_from_and_to(const std::uint8_t* ip, bool is_ipv6, std::size_t source) const noexcept;
+  [[nodiscard]] std::optional<std::uint32_t> flow_between(const std::uint8_t* ip, bool is_ipv6,
+                                                          std::size_t source) const noexcept;
 
   dataplane::Queue queue_;
   rte_mempool* pool_;

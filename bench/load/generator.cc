@@ -56,7 +56,7 @@ void Generator::send(std::size_t requests) {
       ++report_.lost;
       --under_way_;
     }
-    flight = {next_number_ + i + 1, ticks};
+    flight = {next_number_ + i + 1, ticks, requests_[i].client};
     ++under_way_;
   }
   next_number_ += sent;
@@ -64,7 +64,7 @@ void Generator::send(std::size_t requests) {
   report_.not_sent += wanted - sent;
 }
 
-void Generator::take(const Judgement& judgement, std::uint64_t ticks) noexcept {
+void Generator::take(const Judgement& judgement, std::uint32_t client, std::uint64_t ticks) noexcept {
   if (judgement.fault != Fault::none) {
     ++report_.faults[static_cast<std::size_t>(judgement.fault)];
     return;
@@ -76,8 +76,12 @@ void Generator::take(const Judgement& judgement, std::uint64_t ticks) noexcept {
     ++(is_repeated ? report_.faults[static_cast<std::size_t>(Fault::repeated)] : report_.late);
     return;
   }
+  if (flight.client != client) {
+    ++report_.faults[static_cast<std::size_t>(Fault::astray)];
+    return;
+  }
   report_.latencies.add(ticks - flight.sent_ticks);
-  flight = {0, judgement.number + 1};  // remembers whom it was for
+  flight = {0, judgement.number + 1, client};  // remembers whom it was for
   --under_way_;
   ++report_.answered;
   if (--until_reuse_ == 0) {
@@ -91,7 +95,7 @@ std::size_t Generator::take_answers() {
   if (count == 0) return 0;
   const std::uint64_t ticks = __rdtsc();
   verifier_.judge(std::span<const Datagram>(answers_).first(count), our_time(), next_number_, judgements_);
-  for (std::size_t i = 0; i < count; ++i) take(judgements_[i], ticks);
+  for (std::size_t i = 0; i < count; ++i) take(judgements_[i], answers_[i].client, ticks);
   transport_.release();
   return count;
 }

@@ -85,11 +85,12 @@ class Generator {
   struct Flight {
     std::uint64_t number_plus_one = 0;  // 0: nobody
     std::uint64_t sent_ticks = 0;
+    std::uint32_t client = 0;  // that asked
   };
   [[nodiscard]] Flight& flight_of(std::uint64_t number) noexcept {
     return flights_[number & (flights_.size() - 1)];
   }
-  void take(const Judgement& judgement, std::uint64_t ticks) noexcept;
+  void take(const Judgement& judgement, std::uint32_t client, std::uint64_t ticks) noexcept;
 
   Transport& transport_;
   Plan plan_;

@@ -92,7 +92,7 @@ void SocketTransport::open_source(const Route& route, std::uint16_t server_port,
   static_cast<void>(setsockopt(socket_fd, SOL_SOCKET, SO_SNDBUFFORCE, &buffer_bytes, sizeof buffer_bytes));
   epoll_event event{};
   event.events = EPOLLIN;
-  event.data.fd = socket_fd;
+  event.data.u32 = static_cast<std::uint32_t>(sockets_.size() - 1);
   if (epoll_ctl(epoll_fd_, EPOLL_CTL_ADD, socket_fd, &event) != 0) fail("The kernel refuses epoll");
 }
 
@@ -100,7 +100,7 @@ std::size_t SocketTransport::prepare(std::span<Datagram> requests, std::uint16_t
   if (payload_bytes > payload_bytes_max) return 0;
   const std::size_t count = std::min(requests.size(), burst_max);
   for (std::size_t i = 0; i < count; ++i) {
-    requests[i] = {out_[i].data(), payload_bytes};
+    requests[i] = {out_[i].data(), payload_bytes, static_cast<std::uint32_t>(next_socket_)};
     out_parts_[i].iov_len = payload_bytes;
   }
   return count;
@@ -132,13 +132,14 @@ std::size_t SocketTransport::receive(std::span<Datagram> answers) {
   }
   const std::size_t room = std::min(answers.size(), burst_max);
   while (ready_count_ > 0) {
-    const int count = recvmmsg(ready_[ready_count_ - 1].data.fd, in_messages_.data(),
-                               static_cast<unsigned>(room), MSG_DONTWAIT, nullptr);
+    const std::uint32_t client = ready_[ready_count_ - 1].data.u32;
+    const int count =
+        recvmmsg(sockets_[client], in_messages_.data(), static_cast<unsigned>(room), MSG_DONTWAIT, nullptr);
     const std::size_t taken = count > 0 ? static_cast<std::size_t>(count) : 0;
     if (taken < room) --ready_count_;  // it is empty now
     for (std::size_t i = 0; i < taken; ++i) {
       // A longer one is cut by the kernel; no answer is longer than its request, so it is wrong either way.
-      answers[i] = {in_[i].data(), static_cast<std::uint16_t>(in_messages_[i].msg_len)};
+      answers[i] = {in_[i].data(), static_cast<std::uint16_t>(in_messages_[i].msg_len), client};
     }
     if (taken > 0) return taken;
   }

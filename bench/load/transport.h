@@ -19,6 +19,7 @@ inline constexpr std::size_t burst_max = 64;
 struct Datagram {
   std::uint8_t* octets = nullptr;
   std::uint16_t bytes = 0;
+  std::uint32_t client = 0;  // of the transport's clients the one that asks, or that was answered
 };
 
 // A transport that cannot be made: one sentence with the reason and the way out.
@@ -35,8 +36,8 @@ class Transport {
   Transport& operator=(const Transport&) = delete;
 
   // Room for `requests.size()` <= burst_max payloads of `payload_bytes` octets each, from source addresses
-  // and ports that differ as far as the transport can. Sets octets and bytes; returns for how many there is
-  // room.
+  // and ports that differ as far as the transport can. Sets all of each Datagram; returns for how many there
+  // is room.
   [[nodiscard]] virtual std::size_t prepare(std::span<Datagram> requests, std::uint16_t payload_bytes) = 0;
 
   // Sends the first `count` that the last prepare gave, and takes all of them back. Returns how many were

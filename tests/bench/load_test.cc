@@ -317,6 +317,25 @@ TEST_F(Load, AnAnswerFromOrToAnotherAddressIsNone) {
   EXPECT_EQ(transport_->bad_checksums(), 0U);
 }
 
+// A server that mixed up its clients would answer each once, and none of them.
+TEST_F(Load, AnAnswerToAnotherOfOurClientsIsAstrayAndAnswersNobody) {
+  for (const Kind kind : {Kind::plain, Kind::nts}) {
+    make_generator(kind);
+    const Report& report = load(320, [](std::span<std::uint8_t> frame, std::uint64_t number) {
+      std::uint8_t* ip = frame.data() + 14;
+      if (frame[12] == 0x86 || number % 32 >= 4) return 1U;
+      ip[19] = static_cast<std::uint8_t>(tests::client_ipv4[3] + (ip[19] == tests::client_ipv4[3] ? 1 : 0));
+      ip[23] = static_cast<std::uint8_t>(40000 + ip[19] - tests::client_ipv4[3]);
+      ip[10] = ip[11] = ip[26] = ip[27] = 0;
+      dataplane::store_folded(ip + 10, dataplane::checksum_of(dataplane::sum_octets(ip, 20)));
+      return 1U;
+    });
+    EXPECT_EQ(faults(Fault::astray), 20U);
+    EXPECT_EQ(report.lost, 20U);
+    EXPECT_EQ(report.answered, 300U);
+  }
+}
+
 TEST_F(Load, AWrongIpv4HeaderChecksumAndAnIpv6DatagramWithoutOneAreCounted) {
   make_generator(Kind::plain);
   const Report& report = load(320, [](std::span<std::uint8_t> frame, std::uint64_t number) {

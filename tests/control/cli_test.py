@@ -341,6 +341,27 @@ def test_f04_check_looks_at_the_files_it_names(folder, spoil, word):
     assert done.stderr.startswith(f"{folder}/noonmark.toml:0:0: ") and word in done.stderr
 
 
+def with_upstream(folder):
+    """The good configuration with an upstream whose authorities stand in a file of their own."""
+    (folder / "ca.pem").write_text((folder / "other-certificate.pem").read_text())
+    (folder / "ca.pem").chmod(0o644)
+    write(folder, GOOD.format(folder) + f'[[upstream]]\nhost = "u.example.net"\nnts = true\nca = "{folder}/ca.pem"\n')
+
+
+@pytest.mark.parametrize("spoil, word", [
+    (lambda file: None, ""),
+    (lambda file: file.unlink(), "cannot open it"), (lambda file: file.chmod(0o600), "uid 62104 may not read it"),
+    (lambda file: file.write_text("nothing"), "ca.pem"), (lambda file: file.write_text(""), "ca.pem"),
+    (lambda file: (file.unlink(), file.mkdir()), "no regular file")])
+def test_f04_check_looks_at_the_authorities_of_an_upstream(folder, spoil, word):
+    with_upstream(folder)
+    spoil(folder / "ca.pem")
+    done = noonmark("check", folder / "noonmark.toml")
+    errors = [line for line in done.stderr.splitlines() if not line.startswith("warning: ")]
+    assert (done.returncode, len(errors)) == ((1, 1) if word else (0, 0)), done.stderr
+    assert all(line.startswith(f"{folder}/noonmark.toml:0:0: [[upstream]] ca") and word in line for line in errors)
+
+
 def test_check_lets_the_launcher_make_the_keys_directory(folder):
     (folder / "keeper").rmdir()
     assert noonmark("check", folder / "noonmark.toml").returncode == 0

@@ -54,6 +54,31 @@ TEST(ConfigChange, NamesWhatDiffersAndWhatWaitsForARestart) {
   EXPECT_THAT(change_between(running, running).at_restart, IsEmpty());
 }
 
+// Addresses that the dataplane spares leap seconds, under a clock that does not smear, would be told nothing
+// of one.
+TEST(ConfigChange, B14_SmearedAddressesAreLiveUnlessTheSmearThatTheyAreForWaits) {
+  const auto config = [](const std::string& smeared, const std::string& smear) {
+    return config_with("[server]\nname = 'a.example.net'\naddresses = ['192.0.2.1/24', '192.0.2.2/24']\n" +
+                       (smeared.empty() ? "" : "smeared_addresses = [" + smeared + "]\n") +
+                       "[clock]\nsource = 'gnss'\nsmear = '" + smear + "'\n[gnss]\npulse = 'shm:2'\n");
+  };
+  const Config one = config("'192.0.2.1'", "linear");
+  const Config both = config("'192.0.2.1', '192.0.2.2'", "linear");
+  EXPECT_THAT(change_between(one, both).live, ElementsAre("[server] smeared_addresses"));
+  EXPECT_THAT(change_between(one, both).at_restart, IsEmpty());
+  EXPECT_EQ(with_live_keys(one, both).server.smeared_addresses.size(), 2U);
+
+  const Config none = config("", "none");
+  for (const auto& [running, fresh] : {std::pair(none, both), std::pair(one, none)}) {
+    EXPECT_THAT(change_between(running, fresh).live, IsEmpty());
+    EXPECT_THAT(change_between(running, fresh).at_restart,
+                ElementsAre("[server] smeared_addresses", "[clock] smear"));
+    const Config taken = with_live_keys(running, fresh);
+    EXPECT_EQ(taken.server.smeared_addresses.size(), running.server.smeared_addresses.size());
+    EXPECT_EQ(taken.clock.smear, running.clock.smear);
+  }
+}
+
 TEST(ConfigChange, NamesWhatDiffersInAnyOfTheUpstreams) {
   const std::string server = "[server]\nname = 'a.example.net'\naddresses = ['192.0.2.1/24']\n";
   const std::string one = "[[upstream]]\nhost = 'u1.example.net'\n";

@@ -173,6 +173,23 @@ TEST(ParseConfig, RefusesUpstreamsThatCannotBeMeant) {
   EXPECT_THAT(error("[upstream]\nhost = 'u'\n"), HasSubstr("write [[upstream]] on a line of its own"));
   EXPECT_THAT(error("[[upstream]]\nnts = true\n"), HasSubstr("[[upstream]] host is missing"));
   EXPECT_THAT(error(one + one), HasSubstr("stands there twice"));
+  const auto both = [&](const std::string& first, const std::string& second) {
+    return error("[[upstream]]\n" + first + "\n[[upstream]]\n" + second + "\n");
+  };
+  EXPECT_THAT(both("host = 'u.example.net'", "host = 'u.example.net'\nport = 123"), HasSubstr("there twice"));
+  EXPECT_THAT(both("host = 'u.example.net'\nnts = true\nport = 4460", "host = 'u.example.net'\nnts = true"),
+              HasSubstr("there twice"));
+  EXPECT_THAT(both("host = 'U.Example.net'", "host = 'u.example.NET'"),
+              HasSubstr("\"u.example.NET\" stands there twice, once as \"U.Example.net\""));
+  EXPECT_THAT(both("host = 'u.example.net.'", "host = 'u.example.net'"), HasSubstr("there twice"));
+  EXPECT_THAT(both("host = '2001:db8::1'", "host = '2001:DB8:0:0::1'"), HasSubstr("there twice"));
+  EXPECT_THAT(both("host = '::ffff:192.0.2.1'", "host = '192.0.2.1'"), HasSubstr("there twice"));
+  EXPECT_EQ(both("host = '192.0.2.1'", "host = '192.0.2.1'\nport = 124"), "");
+  EXPECT_EQ(both("host = '192.0.2.1'", "host = '192.0.2.1'\nnts = true"), "");
+  for (const char* odd : {"127.1", "010.0.0.1", "0x7f.1", "2130706433", "192.0.2.1."})
+    EXPECT_THAT(error("[[upstream]]\nhost = '" + std::string(odd) + "'\n"),
+                HasSubstr("neither a host name nor"))
+        << odd;
   EXPECT_THAT(error(one + "minpoll = 7\nmaxpoll = 6\n"), HasSubstr("minpoll is larger than maxpoll"));
   EXPECT_THAT(error(one + "maxpoll = 18\n"), HasSubstr("[[upstream]] maxpoll"));
   EXPECT_THAT(error(one + "ca = '/ca.pem'\n"), HasSubstr("asked without NTS"));

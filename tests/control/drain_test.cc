@@ -2,9 +2,11 @@
 
 #include "control/drain.h"
 
+#include <csignal>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <memory>
+#include <sys/wait.h>
 #include <unistd.h>
 
 namespace control {
@@ -89,6 +91,26 @@ TEST(PlanDrain, G14_ACountBeyondAllCoresIsBounded) {
   published.drained_instance = instance;
   published.drained_workers = ~std::uint64_t{0};
   EXPECT_THAT(plan(*page, published, 9, true).fault, HasSubstr("last core"));
+}
+
+TEST(DrainIsDone, NeverByADataplaneThatHasEndedAndThatIsSaid) {
+  const auto page = page_with({2, 9});
+  const DrainPlan wanted = plan(*page, {}, 9, true);
+  EXPECT_EQ(why_never(*page, ::geteuid(), wanted), "") << "it only takes its time";
+  page->instance_id = instance + 1;
+  EXPECT_THAT(why_never(*page, ::geteuid(), wanted), HasSubstr("another one serves"));
+  page->instance_id = instance;
+  const pid_t gone = ::fork();
+  if (gone == 0) ::pause();
+  page->pid = static_cast<std::uint64_t>(gone);
+  EXPECT_EQ(why_never(*page, ::geteuid(), wanted), "");
+  ASSERT_EQ(::kill(gone, SIGKILL), 0);
+  siginfo_t ended;
+  ASSERT_EQ(::waitid(P_PID, static_cast<id_t>(gone), &ended, WEXITED | WNOWAIT), 0);
+  EXPECT_THAT(why_never(*page, ::geteuid(), wanted), HasSubstr("nobody serves"))
+      << "nobody has collected it yet";
+  ASSERT_EQ(::waitpid(gone, nullptr, 0), gone);
+  EXPECT_THAT(why_never(*page, ::geteuid(), wanted), HasSubstr("nobody serves"));
 }
 
 TEST(DrainIsDone, WhenTheDataplaneSaysSo) {

@@ -24,6 +24,25 @@ using tests::LoopbackServer;
 using tests::Octets;
 using Ke = Behaviour::Ke;
 
+// A machine that computes what nobody asked for wrongly is none of the caller's business, nor is the time it
+// takes.
+TEST(KernelsFor, HasThoseOfTheAeadsThatAreOfferedAndNoOthers) {
+  using nts::AeadRow;
+  const auto rows_of = [](const std::vector<std::uint16_t>& aeads) {
+    const nts::AeadKernels kernels = control::kernels_for(aeads);
+    std::vector<std::uint16_t> has;
+    for (std::uint32_t row = 0; row < nts::aeads_count; ++row) {
+      if (kernels.has(static_cast<AeadRow>(row))) has.push_back(nts::aeads[row].number);
+    }
+    return has;
+  };
+  using testing::UnorderedElementsAre;
+  EXPECT_THAT(rows_of({30, 15}), UnorderedElementsAre(15, 30));
+  EXPECT_THAT(rows_of({15}), UnorderedElementsAre(15));
+  EXPECT_THAT(rows_of({16}), UnorderedElementsAre(15, 16)) << "15 is what every cookie of ours is made with";
+  EXPECT_THAT(rows_of({17}), UnorderedElementsAre(15, 17));
+}
+
 class KeClientTest : public testing::Test {
  protected:
   static void SetUpTestSuite() { certificates = new Certificates; }

@@ -44,9 +44,11 @@ UpstreamReport report_of(std::uint32_t index, std::uint32_t count, std::int64_t 
   return report;
 }
 
-TEST(UpstreamDesk, BelievesNothingThatIsOutOfRange) {
+using Lies = std::vector<std::function<void(UpstreamReport&)>>;
+
+TEST(UpstreamDesk, AReportThatIsNoneOfOursEndsTheConversation) {
   ASSERT_TRUE(is_believable(report_of(0, 2), 2, now, hz));
-  const std::vector<std::function<void(UpstreamReport&)>> lies = {
+  const Lies lies = {
       [](UpstreamReport& r) { r.source_index = 2; },
       [](UpstreamReport& r) { r.source_count = 3; },
       [](UpstreamReport& r) { r.source_count = 0; },
@@ -56,10 +58,24 @@ TEST(UpstreamDesk, BelievesNothingThatIsOutOfRange) {
       [](UpstreamReport& r) { r.cookies = 9; },
       [](UpstreamReport& r) { r.authenticated = 2; },
       [](UpstreamReport& r) { r.has_news = 2; },
+  };
+  for (std::size_t i = 0; i < lies.size(); ++i) {
+    UpstreamReport report = report_of(0, 2);
+    lies[i](report);
+    EXPECT_FALSE(is_believable(report, 2, now, hz)) << i;
+    UpstreamDesk desk(config_of(2));
+    EXPECT_FALSE(desk.take(report, now, hz)) << i;
+    EXPECT_FALSE(desk.panel().member(0).has_news) << i;
+  }
+}
+
+TEST(UpstreamDesk, TheImpossibleOfOneServerIsNotBelievedAndTakesNoOtherFromUs) {
+  const Lies lies = {
       [](UpstreamReport& r) { r.leap = 3; },
       [](UpstreamReport& r) { r.stratum = 0; },
       [](UpstreamReport& r) { r.stratum = 16; },
       [](UpstreamReport& r) { r.utc_ns = -1; },
+      [](UpstreamReport& r) { r.utc_ns = INT64_MIN; },
       [](UpstreamReport& r) { r.utc_ns = INT64_MAX; },
       [](UpstreamReport& r) { r.delay_ns = UINT64_MAX; },
       [](UpstreamReport& r) { r.dispersion_ns = UINT64_MAX; },
@@ -77,8 +93,13 @@ TEST(UpstreamDesk, BelievesNothingThatIsOutOfRange) {
     lies[i](report);
     EXPECT_FALSE(is_believable(report, 2, now, hz)) << i;
     UpstreamDesk desk(config_of(2));
-    EXPECT_FALSE(desk.take(report, now, hz)) << i;
-    EXPECT_FALSE(desk.panel().member(0).has_news) << i;
+    ASSERT_TRUE(desk.take(report_of(0, 2), now, hz)) << i;
+    ASSERT_TRUE(desk.take(report_of(1, 2), now, hz)) << i;
+    EXPECT_TRUE(desk.take(report, now, hz)) << i << ": the conversation goes on";
+    EXPECT_FALSE(desk.panel().member(0).has_news) << i << ": nor what it said before";
+    EXPECT_TRUE(desk.panel().member(1).has_news) << i;
+    EXPECT_TRUE(desk.take(report_of(0, 2), now, hz)) << i;
+    EXPECT_TRUE(desk.panel().member(0).has_news) << i << ": believed again once it can be";
   }
 }
 

@@ -106,7 +106,7 @@ TEST(UpstreamSchedule, DenyIsForEver) {
 }
 
 TEST(UpstreamBackoff, WaitsLongerEachTimeUpToFiveDaysAndAnewAfterSuccess) {
-  UpstreamBackoff backoff;
+  UpstreamBackoff backoff = UpstreamBackoff::of_key_establishment();
   milliseconds before = backoff.next(least);
   EXPECT_EQ(before, 10s);
   EXPECT_EQ(backoff.next(least), 15s);
@@ -115,9 +115,18 @@ TEST(UpstreamBackoff, WaitsLongerEachTimeUpToFiveDaysAndAnewAfterSuccess) {
     EXPECT_GE(wait, before);
     before = wait;
   }
-  EXPECT_EQ(before, UpstreamBackoff::longest);
+  EXPECT_EQ(before, 120h);
   backoff.reset();
   EXPECT_EQ(backoff.next(least), 10s);
+}
+
+TEST(UpstreamBackoff, OfWhatIsNoKeyEstablishmentIsNoLongerThanAPoll) {
+  UpstreamBackoff backoff = UpstreamBackoff::of_all_else(6);
+  for (const milliseconds wait : {10'000ms, 15'000ms, 22'500ms, 33'750ms, 50'625ms, 64'000ms, 64'000ms})
+    EXPECT_EQ(backoff.next(least), wait);
+  UpstreamBackoff often = UpstreamBackoff::of_all_else(0);
+  EXPECT_EQ(often.next(least), 10s);
+  EXPECT_EQ(often.next(least), 10s) << "and never shorter than the first";
 }
 
 }  // namespace

@@ -12,7 +12,8 @@ import pytest
 import failpoints as fp
 import nts_client
 from failpoints import wait_until
-from lab import network
+from lab import network, processes
+from launcher_log import KILLED, LauncherLog
 from loss_counter import LossCounter
 
 WORKERS = 3
@@ -94,11 +95,14 @@ def test_D16_a_keeper_between_page_and_sealer_gives_no_cookie_that_nobody_opens(
     """It has published the key as current and seals with it only then; who asks meanwhile waits or is told error 2."""
     lab, failpoints = place
     failpoints.arm("keeper.published_unsealed", "wait", skip=1)  # the first publication is the accepting one
-    sessions, stops = [], threading.Event()
+    sessions, faults, stops = [], [], threading.Event()
 
     def ask_all_the_time():
         while not stops.is_set():
-            sessions.append(fp.exchange(lab))
+            try:
+                sessions.append(fp.exchange(lab))
+            except Exception as fault:  # pylint: disable=broad-except  # told below, in the test's own thread
+                faults.append(fault)
 
     thread = threading.Thread(target=ask_all_the_time)
     thread.start()
@@ -111,6 +115,7 @@ def test_D16_a_keeper_between_page_and_sealer_gives_no_cookie_that_nobody_opens(
         failpoints.disarm("keeper.published_unsealed")
         stops.set()
         thread.join()
+    assert not faults, faults
     assert any(error_codes(session) == [b"\0\2"] for session in sessions)
     served = [session for session in sessions if session.cookies]
     assert served and all(session.cookies or error_codes(session) == [b"\0\2"] for session in sessions)
@@ -156,7 +161,7 @@ def test_H02_ke_workers_killed_one_by_one_leave_the_others_serving_and_all_come_
     lab, _ = place
     before = fp.pids(lab)
     assert len(before["ke"]) == WORKERS
-    session = fp.exchange(lab)
+    session, log = fp.exchange(lab), LauncherLog(lab)
     with LossCounter(lab, [session]) as load:
         with fp.held_launcher(lab):
             for left, pid in zip(reversed(range(WORKERS)), before["ke"]):
@@ -170,6 +175,7 @@ def test_H02_ke_workers_killed_one_by_one_leave_the_others_serving_and_all_come_
         assert wait_until(lambda: len(fp.exchange(lab).cookies) == 8, PATIENCE_S)
         print(f"served again after {time.monotonic() - went_on:.2f} s")
         assert wait_until(lambda: len(fp.pids(lab)["ke"]) == WORKERS, PATIENCE_S)
+    assert [(death.role, death.how, death.pause_ms) for death in log.deaths()] == WORKERS * [("ke", KILLED, 0)]
     assert (load.lost, load.naks, load.wrong) == ([], 0, []), load.losses()
     after = fp.pids(lab)
     assert {role: pids for role, pids in after.items() if role != "ke"} == \
@@ -188,6 +194,7 @@ def root_dispersion(lab):
 
 def test_H03_without_a_clock_role_the_error_grows_and_the_time_goes_on(place):
     lab, _ = place
+    log = LauncherLog(lab)
     with LossCounter(lab, []) as load:
         with fp.held_launcher(lab):
             fp.kill(lab, "clock")
@@ -197,6 +204,7 @@ def test_H03_without_a_clock_role_the_error_grows_and_the_time_goes_on(place):
         went_on = time.monotonic()
         assert wait_until(lambda: root_dispersion(lab)[0] <= first + 1, PATIENCE_S), "it is back"
         print(f"a new promise after {time.monotonic() - went_on:.2f} s")
+    assert [(death.role, death.how, death.pause_ms) for death in log.deaths()] == [("clock", KILLED, 0)]
     assert (load.lost, load.wrong, load.unsynchronised) == ([], [], 0), load.losses()
 
 
@@ -210,12 +218,16 @@ def test_G09_a_dataplane_starts_with_the_newest_keys(place):
     before = lab.ask("keys")
     with LossCounter(lab, [session]) as load:
         assert wait_until(lambda: load.good > 4, PATIENCE_S)
+        log, (pid,) = LauncherLog(lab), fp.pids(lab)["dataplane"]
+        started = processes.start_time(pid)
         fp.kill(lab, "dataplane")
-        killed = time.monotonic()
-        assert wait_until(lambda: [sent for sent in list(load.answered) if sent > killed + 0.1], PATIENCE_S)
+        assert wait_until(lambda: not processes.is_running(pid, started), PATIENCE_S)
+        gone = time.monotonic()
+        assert wait_until(lambda: [sent for sent in list(load.answered) if sent > gone], PATIENCE_S)
         good = load.good
         assert wait_until(lambda: load.good > good + 20, PATIENCE_S)
-    assert load.naks == 0, load.losses()
+    assert (load.naks, load.wrong) == (0, []), load.losses()
+    assert [(death.role, death.how, death.pause_ms) for death in log.deaths()] == [("dataplane", KILLED, 0)]
     after = lab.ask("keys")
     assert (after["current_id"], after["keys"]) == (before["current_id"], before["keys"]), "no new keys were made"
     generation = struct.unpack_from("=Q", (lab.pages / "keeper" / "keys").read_bytes(), KEYS_GENERATION)[0]
@@ -228,7 +240,7 @@ def test_H01_a_writer_killed_while_it_makes_a_new_page_leaves_nothing_in_the_way
     the dataplane attaches; what it had goes on until then."""
     lab, failpoints = place
     old = (lab.pages / page).stat().st_ino
-    session = fp.exchange(lab)
+    session, log = fp.exchange(lab), LauncherLog(lab)
 
     def attached():
         return lab.log.read_text(errors="replace").count("a page was attached")
@@ -243,6 +255,7 @@ def test_H01_a_writer_killed_while_it_makes_a_new_page_leaves_nothing_in_the_way
         assert wait_until(lambda: len(fp.exchange(lab).cookies) == 8, PATIENCE_S)
         good = load.good
         assert wait_until(lambda: load.good > good + 20, PATIENCE_S)
+    assert [(death.role, death.how) for death in log.deaths()] == 2 * [(role, KILLED)], log.text()
     assert not (lab.pages / f"{page}.new").exists()
     assert (load.lost, load.naks, load.wrong) == ([], 0, []), load.losses()
 
@@ -278,7 +291,7 @@ def test_H01_roles_killed_under_a_stream_of_exchanges_cost_no_packet_and_no_cook
             elif session.cookies or error_codes(session) != [b"\0\2"]:
                 odd.append(session.records)
 
-    threads = [threading.Thread(target=exchange_on) for _ in range(4)]
+    threads, log = [threading.Thread(target=exchange_on) for _ in range(4)], LauncherLog(lab)
     with LossCounter(lab, [fp.exchange(lab)]) as load:
         for thread in threads:
             thread.start()
@@ -291,6 +304,8 @@ def test_H01_roles_killed_under_a_stream_of_exchanges_cost_no_packet_and_no_cook
             stops.set()
             for thread in threads:
                 thread.join()
-    assert not odd
+    assert not odd and not log.given_up()
+    assert {death.role for death in log.deaths()} == {"keeper", "ke", "clock", "admin"}
+    assert {death.how for death in log.deaths()} == {KILLED}, log.text()
     assert (load.lost, load.naks, load.wrong) == ([], 0, []), load.losses()
     assert sum(in_client(lab, poll, session) for session in sessions) == len(sessions) > 80

@@ -12,6 +12,7 @@ from in_namespace import namespace
 from lab import network
 from lab.commands import run
 from lab_server import running
+from launcher_log import LauncherLog
 
 BACK_SECONDS = 20  # patience, not a figure: what is asserted is that it comes back
 
@@ -45,20 +46,25 @@ def at_server(lab, *words):
     run("ip", "-n", lab.server_namespace, *words)
 
 
-def said(lab, sentence):
-    return re.search(f"noonmark-dataplane: .*{sentence}", lab.log.read_text(errors="replace"))
+def is_back_at_the_first_try(log, sentence):
+    """The dataplane ended once, saying why, was started again without a pause, and that one serves."""
+    (death,) = log.deaths()
+    assert (death.role, death.pause_ms) == ("dataplane", 0) and death.how.startswith("ended with code "), death
+    return len(re.findall(f"noonmark-dataplane: .*{sentence}", log.text())) == 1
 
 
 def test_an_interface_with_a_new_mac_address_is_served_again(lab):
     """Bonding and failover do this; every request then looked as if it were for another station."""
+    log = LauncherLog(lab)
     at_server(lab, "link", "set", network.SERVER_DEVICE, "address", "02:00:5e:10:00:01")
     run("ip", "-n", lab.client_namespace, "neigh", "flush", "all")
     assert answers_again(lab)
-    assert said(lab, "another MAC address")
+    assert is_back_at_the_first_try(log, "another MAC address"), log.text()
 
 
 def test_A39_an_interface_made_anew_is_served_again(lab):
     """A replugged adapter: the same name, but not the interface whose frames the port was bound to."""
+    log = LauncherLog(lab)
     at_server(lab, "link", "del", network.SERVER_DEVICE)
     run("ip", "link", "add", network.SERVER_DEVICE, "netns", lab.server_namespace, "type", "veth",
         "peer", "name", network.CLIENT_DEVICE, "netns", lab.client_namespace)
@@ -68,7 +74,7 @@ def test_A39_an_interface_made_anew_is_served_again(lab):
         run(*network.inside(place, "ethtool", "-K", device, "tx", "off"))
         run("ip", "-n", place, "link", "set", device, "up")
     assert answers_again(lab)
-    assert said(lab, "is gone, or was made anew")
+    assert is_back_at_the_first_try(log, "is gone, or was made anew"), log.text()
 
 
 def test_an_interface_that_is_down_for_a_while_needs_no_restart(lab):

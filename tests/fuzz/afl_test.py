@@ -6,6 +6,7 @@ import re
 import pytest
 
 import afl
+from only_long import long_only
 
 SMOKE_SECONDS = 6
 LONG_SECONDS = int(os.environ.get("NOONMARK_FUZZ_SECONDS") or 120)
@@ -30,9 +31,9 @@ def test_a_target_of_ours_runs_and_keeps_its_promises():
     assert outcome.executed > 2000, outcome.words[-2000:]
 
 
-if os.environ.get("NOONMARK_LONG"):
-    @pytest.mark.parametrize("name", TARGETS)
-    def test_no_input_breaks_a_promise(name):
-        outcome = afl.fuzz(afl.build(name), name, LONG_SECONDS)
-        assert not outcome.crashes, f"{outcome.words[-2000:]}\nsee {outcome.crashes}"
-        assert outcome.executed > 500, outcome.words[-2000:]
+@long_only
+@pytest.mark.parametrize("name", TARGETS)
+def test_no_input_breaks_a_promise(name):
+    outcome = afl.fuzz(afl.build(name), name, LONG_SECONDS)
+    assert not outcome.crashes, f"{outcome.words[-2000:]}\nsee {outcome.crashes}"
+    assert outcome.executed > 500, outcome.words[-2000:]

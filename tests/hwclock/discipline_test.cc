@@ -140,9 +140,14 @@ TEST(Discipline, I13_WhoIsContradictedByUpstreamsHoldsOverThenRaisesAlarmAndNeve
   lab.clock->take_testimony(true, 7e6, lab.tick);
   ASSERT_TRUE(lab.until(State::holdover, 2));
   EXPECT_EQ(lab.state.leap, 0U);
-  EXPECT_GE(dispersion_ns_at(lab.state, lab.tick), 7'000'000U) << "either side may be right";
-  for (int i = 0; i < 20; ++i)
+  EXPECT_GE(dispersion_ns_at(lab.state, lab.tick + hz / 2), 7'000'000U) << "either side may be right";
+  ASSERT_GT(7e6, static_cast<double>(short_holdover().holdover_error_max_ns)) << "beyond our own limit";
+  EXPECT_TRUE(is_believable(lab.state, lab.tick + 2 * hz)) << "what is called holdover is served as one";
+  EXPECT_FALSE(is_believable(lab.state, lab.tick + 62 * hz)) << "but not for longer than it is disputed";
+  for (int i = 0; i < 20; ++i) {
     ASSERT_EQ(lab.second().state, State::holdover) << "no pulse is followed meanwhile";
+    ASSERT_TRUE(is_believable(lab.state, lab.tick + hz));
+  }
   ASSERT_TRUE(lab.until(State::alarm, 100));
   EXPECT_EQ(lab.state.leap, 3U);
   EXPECT_EQ(lab.state.step_count, steps);
@@ -152,6 +157,16 @@ TEST(Discipline, I13_WhoIsContradictedByUpstreamsHoldsOverThenRaisesAlarmAndNeve
   }
   lab.clock->take_testimony(false, 0.0, lab.tick);
   EXPECT_TRUE(lab.until(State::locked, 100));
+}
+
+TEST(Discipline, I13_WhatItBelievesOfItselfCoversWhatTheInputAdmits) {
+  Lab lab;
+  ASSERT_TRUE(lab.until(State::locked, 60));
+  const double before_ns = lab.clock->error_ns(lab.tick);
+  lab.clock->set_window_error(5'000.0);
+  EXPECT_NEAR(lab.clock->error_ns(lab.tick) - before_ns, 5'000.0, 0.001);
+  const double half_delay_ns = static_cast<double>(lab.second().root_delay_ns) / 2.0;
+  EXPECT_GE(lab.clock->error_ns(lab.tick + hz / 2), half_delay_ns) << "witnesses hear of all that is served";
 }
 
 TEST(Discipline, I13_AContradictionThatEndsInTimeLeavesNothingBehind) {

@@ -96,6 +96,33 @@ TEST(UpstreamPanel, OldNewsClaimLessUntilTheyAreNotHeard) {
   EXPECT_EQ(panel.against(later).vote.heard, 0U) << "two days at 15 ppm are 2.6 s";
 }
 
+TEST(UpstreamPanel, SinceATickThereAreNoNewsOfSamplesFromBeforeIt) {
+  UpstreamPanel panel(2);
+  panel.member(0) = member(0, 2);
+  panel.member(1) = member(0, 2);
+  panel.member(1).news.tick += 1;
+  const UpstreamPanel since = panel.since(panel.member(1).news.tick);
+  EXPECT_FALSE(since.member(0).has_news);
+  EXPECT_TRUE(since.member(1).has_news);
+  EXPECT_EQ(since.size(), 2U);
+}
+
+TEST(NewsSinceLeap, I09_NewsFromBeforeALeapSecondAreNotHeardAfterIt) {
+  UpstreamPanel panel(1);
+  panel.member(0) = member(0, 2);
+  NewsSinceLeap since(1'000'000'000);
+  EXPECT_FALSE(since.see(37, ours.tick)) << "the first that is seen is no change";
+  EXPECT_FALSE(since.see(37, ours.tick));
+  EXPECT_TRUE(since.of(panel).member(0).has_news);
+  EXPECT_TRUE(since.see(38, ours.tick));
+  EXPECT_FALSE(since.see(38, ours.tick));
+  EXPECT_FALSE(since.of(panel).member(0).has_news);
+  panel.member(0).news.tick = ours.tick + 1'999'999'999;
+  EXPECT_FALSE(since.of(panel).member(0).has_news) << "its server may not have made the step yet";
+  panel.member(0).news.tick = ours.tick + 2'000'000'000;
+  EXPECT_TRUE(since.of(panel).member(0).has_news);
+}
+
 TEST(UpstreamPanel, MoreThanItHasRoomForAreNotHeard) { EXPECT_EQ(UpstreamPanel(40).size(), upstreams_max); }
 
 }  // namespace

@@ -1,4 +1,4 @@
-// Servers that agree, servers that lie, and a clock that is told.
+// Servers that agree, and servers that lie.
 
 #include "hwclock/upstream_vote.h"
 
@@ -77,32 +77,6 @@ TEST(UpstreamVote, GarbageIsNotHeard) {
   EXPECT_EQ(vote(garbage, false).heard, 0U);
   EXPECT_EQ(vote({}, false).agreeing, 0U);
   EXPECT_EQ(vote(std::vector(40, claim(0, ms)), false).agreeing, upstreams_max);
-}
-
-TEST(UpstreamWitnesses, AreSilentWithoutAQuorumOfAuthenticatedOnes) {
-  std::vector claims = {claim(s, ms), claim(s, ms), claim(s, ms)};
-  claims[0].authenticated = claims[1].authenticated = false;
-  EXPECT_EQ(hear_witnesses(claims, 1000, 2).testimony, Testimony::silent);
-  claims[1].authenticated = true;
-  EXPECT_EQ(hear_witnesses(claims, 1000, 2).testimony, Testimony::contradicts);
-  EXPECT_EQ(hear_witnesses({}, 1000, 0).testimony, Testimony::silent);
-}
-
-TEST(UpstreamWitnesses, ContradictBeyondBothBoundsOnly) {
-  const std::vector claims = {claim(20 * ms, 10 * ms), claim(20 * ms, 10 * ms)};
-  EXPECT_EQ(hear_witnesses(claims, 10 * ms, 2).testimony, Testimony::agrees);
-  EXPECT_EQ(hear_witnesses(claims, 10 * ms - 1, 2).testimony, Testimony::contradicts);
-  EXPECT_EQ(hear_witnesses(claims, ~std::uint64_t{0}, 2).testimony, Testimony::agrees);
-}
-
-TEST(UpstreamWitnesses, SayByHowManySecondsTheNumberingIsWrong) {
-  for (const std::int64_t seconds : {-619'315'200, -1, 1, 3}) {
-    SCOPED_TRACE(seconds);
-    const std::vector claims = {claim(seconds * s + 2 * ms, 9 * ms), claim(seconds * s - ms, 9 * ms)};
-    const Witnesses witnesses = hear_witnesses(claims, 1000, 2);
-    EXPECT_EQ(witnesses.testimony, Testimony::contradicts);
-    EXPECT_EQ(witnesses.seconds_off, seconds);
-  }
 }
 
 }  // namespace

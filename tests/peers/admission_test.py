@@ -1,6 +1,7 @@
 """Who is served, and how often, by the real processes: floods from one source and from thousands of forged ones, rules
 that come and go under load (TESTS.md B15-B17, F06), and counters that reconcile to the packet."""
 
+import concurrent.futures
 import os
 import socket
 import struct
@@ -12,9 +13,11 @@ import pytest
 from in_namespace import namespace
 from lab import network
 from lab_server import configuration, running, settled
+from loss_counter import LossCounter
 from nts_client import ask, is_kiss, plain_request
 
-INNOCENT_IPV4, INNOCENT_IPV6 = "10.123.0.77", "fd00:123:0:1::77"
+# So many that none of them asks for more than its own burst: then each request of theirs must be answered.
+INNOCENTS_IPV4, INNOCENT_IPV6 = [f"10.123.0.{number}" for number in (77, 78, 79, 80)], "fd00:123:0:1::77"
 SERVER = (network.SERVER_IPV4, 123)
 RATE, BURST, KISSES = 5, 8, 20
 LIMIT = {"requests_per_s": RATE, "burst": BURST, "leak": 0, "kiss": True, "kisses_per_s": KISSES}
@@ -22,7 +25,7 @@ PATIENCE_S = 30
 
 
 def add_innocents(lab):
-    for address in (f"{INNOCENT_IPV4}/24", f"{INNOCENT_IPV6}/64"):
+    for address in [f"{address}/24" for address in INNOCENTS_IPV4] + [f"{INNOCENT_IPV6}/64"]:
         lab.run_in_client("ip", "addr", "add", address, "dev", network.CLIENT_DEVICE, *["nodad"] * (":" in address))
     lab.run_in_server("ip", "route", "add", "fd00:123:0:1::/64", "dev", network.SERVER_DEVICE)
 
@@ -47,13 +50,10 @@ def reload(lab, **sections):
 
 
 def answered(sock, server=SERVER):
-    """True when a plain request gets the time: asked again after a while, because a second refills an allowance."""
-    deadline = time.monotonic() + PATIENCE_S
-    while time.monotonic() < deadline:
-        answer = ask(sock, server, plain_request(), 1)
-        if answer is not None and not is_kiss(answer):
-            return True
-    return False
+    """True when the one plain request that is sent gets the time, and nothing before it."""
+    request = plain_request()
+    answer = ask(sock, server, request, PATIENCE_S)
+    return answer is not None and not is_kiss(answer) and answer[24:32] == request[40:48]
 
 
 def reconcile(lab):
@@ -78,12 +78,13 @@ def drain(sock):
 
 def test_B15_B16_a_flood_from_one_source_is_kissed_within_the_budget_and_its_neighbour_is_served(lab):
     before = reconcile(lab)["nts"]
-    flooder, innocent = socket_from(lab, network.CLIENT_IPV4), socket_from(lab, INNOCENT_IPV4)
+    flooder = socket_from(lab, network.CLIENT_IPV4)
+    innocents = [socket_from(lab, address) for address in INNOCENTS_IPV4]
     began, answers = time.monotonic(), []
-    for _ in range(20):
+    for turn in range(20):
         for _ in range(50):
             flooder.sendto(plain_request(), SERVER)
-        assert answered(innocent)
+        assert answered(innocents[turn % len(innocents)]), turn
     answers = drain(flooder)
     took_s = time.monotonic() - began
     kisses = [answer for answer in answers if is_kiss(answer)]
@@ -112,29 +113,31 @@ def forged(source, payload):
 def test_B15_thousands_of_forged_sources_cost_no_innocent_its_answer(lab):
     with namespace(lab.client_namespace):
         raw = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW)
-    innocents = [(socket_from(lab, INNOCENT_IPV4), SERVER),
-                 (socket_from(lab, INNOCENT_IPV6), (network.SERVER_IPV6, 123))]
+    innocents = [(socket_from(lab, address), SERVER) for address in INNOCENTS_IPV4]
+    innocents.append((socket_from(lab, INNOCENT_IPV6), (network.SERVER_IPV6, 123)))
     before = reconcile(lab)
     for turn in range(10):
         for number in range(2000):
             source = f"172.{16 + turn}.{number >> 8}.{number & 255}"
             raw.sendto(forged(source, plain_request()), (network.SERVER_IPV4, 0))
-        assert all(answered(sock, server) for sock, server in innocents)
+        settled(lab)  # what the flood's rate kept out of the port's ring was never seen: not our matter here
+        for number in (turn, turn + 1):
+            assert answered(*innocents[number % len(innocents)]), (turn, innocents[number % len(innocents)])
     after = reconcile(lab)
     assert after["received_packets"] - before["received_packets"] > 1000
 
 
 def test_B17_F06_rules_that_come_and_go_under_load_take_hold_and_lose_no_packet(lab):
-    refused, innocent = socket_from(lab, network.CLIENT_IPV4), socket_from(lab, INNOCENT_IPV4)
+    refused, innocent = socket_from(lab, network.CLIENT_IPV4), INNOCENTS_IPV4[0]
     is_over = threading.Event()
 
     def load():
-        flood = socket_from(lab, network.CLIENT_IPV4)
-        while not is_over.is_set():
-            for _ in range(20):
-                flood.sendto(os.urandom(4) + plain_request()[4:], SERVER)
-                flood.sendto(plain_request(), SERVER)
-            time.sleep(0.002)
+        with socket_from(lab, network.CLIENT_IPV4) as flood:
+            while not is_over.is_set():
+                for _ in range(5):
+                    flood.sendto(os.urandom(4) + plain_request()[4:], SERVER)
+                    flood.sendto(plain_request(), SERVER)
+                time.sleep(0.002)
 
     def hears(wanted, access):
         """Reloads with `access`; true once the refused source hears nothing but `wanted`, again and again."""
@@ -146,17 +149,17 @@ def test_B17_F06_rules_that_come_and_go_under_load_take_hold_and_lose_no_packet(
             in_a_row = in_a_row + 1 if heard == wanted else 0
         return in_a_row >= 5
 
-    loading = threading.Thread(target=load)
-    loading.start()
-    try:
-        for _ in range(3):
-            assert hears("nothing", {"deny": ["10.123.0.0/24"], "allow": [INNOCENT_IPV4]})
-            assert answered(innocent)
-            assert hears("DENY", {"require_nts": ["10.123.0.2/32"], "kiss": True})
-            assert answered(innocent)
-            assert hears("time", {})
-    finally:
-        is_over.set()
-        loading.join()
+    assert hears("time", {}), "no limit any more, before the innocent begins"
+    with concurrent.futures.ThreadPoolExecutor(1) as pool, LossCounter(lab, [], source=innocent) as polling:
+        loading = pool.submit(load)
+        try:
+            for _ in range(3):
+                assert hears("nothing", {"deny": ["10.123.0.0/24"], "allow": [innocent]})
+                assert hears("DENY", {"require_nts": ["10.123.0.2/32"], "kiss": True})
+                assert hears("time", {})
+        finally:
+            is_over.set()
+        loading.result(PATIENCE_S)
+    assert polling.good == polling.sent > 0 and not (polling.lost or polling.wrong), polling.losses()
     counters = reconcile(lab)
     assert counters["frame"]["drop_denied"] > 0 and counters["nts"]["kiss_deny"] > 0

@@ -11,8 +11,9 @@ from lab_server import running
 
 FAMILIES = {"4": network.NAME, "6": network.NAME_IPV6_ONLY}
 # Both ends read the same kernel clock, so an offset is half the difference of the two ways, which a busy machine makes
-# unequal as it likes, and what our fit of the TSC adds.
-FIT_S_MAX = 0.005
+# unequal as it likes (least so where the delay is least), and what our fit of the TSC adds.
+FIT_S_MAX = 0.001
+DISPERSION_S_MAX = 0.001  # a page of some seconds ago; on a quiet machine it says 15 us
 
 
 @pytest.fixture(scope="module", name="lab")
@@ -36,8 +37,11 @@ def check(outcome):
     for sample in outcome.samples:
         assert (sample.leap, sample.stratum) == ("N", 10)
         assert sample.reference_id == "4C4F434C", "LOCL"
-        assert abs(sample.offset_s) < sample.delay_s / 2 + sample.root_dispersion_s + FIT_S_MAX
-        assert sample.root_dispersion_s > 0, "an error is never said to be zero"
+        assert sample.delay_s >= 0, "an answer came before it was asked for"
+        assert 0 < sample.root_dispersion_s < DISPERSION_S_MAX, "an error is never said to be zero, nor is it large"
+    best = min(outcome.samples, key=lambda sample: sample.delay_s)
+    print("least delay:", best)
+    assert abs(best.offset_s) < best.delay_s / 2 + best.root_dispersion_s + FIT_S_MAX
 
 
 def test_P07_P22_chronyd_takes_authenticated_time_over_both_families(lab):

@@ -4,7 +4,6 @@ it leaves nothing behind. Never its rates."""
 import os
 import signal
 import subprocess
-import time
 from pathlib import Path
 
 import pytest
@@ -67,13 +66,21 @@ def test_a_server_that_is_not_there_is_left_out_with_the_reason(tmp_path):
 def test_an_interrupt_leaves_nothing():
     process = subprocess.Popen([*COMMAND, "--servers", "chronyd", "--seconds", "60", "--rounds", "1"], env=ENVIRONMENT,
                                stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    deadline = time.monotonic() + 60
-    while not (STATE / "compare" / "load.log").exists():
-        assert process.poll() is None and time.monotonic() < deadline, process.communicate()[0]
-        time.sleep(0.1)
-    process.send_signal(signal.SIGINT)
-    text, _ = process.communicate(timeout=120)
-    assert process.returncode == 1 and "interrupted" in text, text
+    family = []
+    try:
+        assert comes_true(lambda: process.poll() is not None or has_begun(process), 60), "a server, and a load that lasts"
+        family = processes.children(process.pid)
+        process.send_signal(signal.SIGINT)
+        text, _ = process.communicate(timeout=120)
+        assert process.returncode == 1 and "interrupted" in text, text
+        assert len(family) >= 2 and not [one for one in family if processes.is_running(*one)], "all have ended"
+    finally:
+        family += processes.children(process.pid)
+        process.kill()
+        process.wait()
+        process.stdout.close()
+        processes.stop_pairs(family)
+        clean_leftovers("compare")
     assert leftovers() == []
 
 

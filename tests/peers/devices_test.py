@@ -12,7 +12,8 @@ import pytest
 import device_shim
 from lab import chrony, network
 from lab.lab import Lab
-from lab_server import configuration, long_only, require_namespaces
+from lab_server import configuration, require_namespaces
+from only_long import long_only
 from played_receiver import Playing
 
 NS = 1_000_000_000
@@ -42,6 +43,16 @@ def device_site(name, pulse, has_receiver, prepare=lambda devices: None):
         except BaseException:
             print(f"--- the end of Noonmark's log\n{lab.log_tail(60)}")
             raise
+
+
+@pytest.fixture(autouse=True, name="good_device")
+def fixture_good_device(request):
+    """A case that failed half-way leaves its trouble to none of those after it."""
+    yield
+    if "phc" in request.fixturenames:
+        lab, devices = request.getfixturevalue("phc")
+        devices.reset(phc_offset_ns=TAI_MINUS_UTC_S * NS)
+        wait_for(lab, "locked")
 
 
 def clock_of(lab):

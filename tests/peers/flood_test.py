@@ -49,10 +49,15 @@ class Outcome:
     client_port: int
     answers: list  # frames from UDP port 123 that came to the client's end
     others: list  # UDP from another port, and what ICMP says of packets that nobody wanted
-    answers_lost: int  # by our own ear
+    ear_lost: int  # frames of any kind that our own ear missed
 
     def answered(self):
         return sum(count for name, count in self.gained.items() if name.startswith(("answer_", "nak_", "kiss_")))
+
+    def earned_nothing(self):
+        """True when nothing at all came for the flood; nobody can say so with an ear that missed something."""
+        assert self.ear_lost == 0
+        return self.to_strangers() == [] and self.others == []
 
     def to_strangers(self):
         return [frame for frame in self.answers if ports_of(frame)[1] != self.client_port]
@@ -88,8 +93,8 @@ def endure(lab, frames):
     assert outcome.sent == outcome.answered() <= outcome.received
     assert outcome.octets_out <= outcome.octets_in
     assert outcome.received <= flood.sent + client.sent
-    if not outcome.answers_lost:
-        assert len(answers) == outcome.sent, "each answer counted was on the wire, and nothing else"
+    print(f"{flood.sent} sent, {outcome.received} received, {outcome.sent} answered, {outcome.ear_lost} not heard")
+    assert len(answers) <= outcome.sent <= len(answers) + outcome.ear_lost, "each counted was on the wire, and no other"
     assert not client.wrong and not client.naks and not client.unsynchronised, client.losses()
     assert outcome.gained["answer_plain"] + outcome.gained["answer_nts"] >= client.good
     return outcome
@@ -150,11 +155,17 @@ def test_J03_good_cookies_under_a_wrong_tag_cost_nobody_an_answer(lab):
 def test_J04_as_many_placeholders_as_there_may_be_earn_no_more_octets_than_they_bring(lab):
     session = exchange(lab)
     most = [nts_client.nts_request(session, cookie, placeholders=7)[0] for cookie in session.cookies]
-    outcome = endure(lab, strangers_frames(lab, most))
-    assert outcome.gained["answer_nts"] >= outcome.client.good // 2
+    frames = strangers_frames(lab, most)
+    outcome = endure(lab, frames)
+    strangers = outcome.to_strangers()
+    to_client = [frame for frame in outcome.answers if ports_of(frame)[1] == outcome.client_port]
+    nts_to_client = sum(len(frame) > 42 + NTP_HEADER for frame in to_client)
+    assert outcome.ear_lost > 0 or len(strangers) == outcome.gained["answer_nts"] - nts_to_client
+    assert len(strangers) > FRAMES // 10, "the flood itself was answered, and not only the clients beside it"
+    # Eight cookies for one and seven placeholders: as long as what was asked, to the octet.
+    assert {len(frame) for frame in strangers} == {len(frame) for frame in frames}
+    assert len({len(frame) for frame in frames}) == 1
     assert outcome.octets_out <= outcome.octets_in
-    for frame in outcome.to_strangers()[:100]:
-        assert len(frame) <= NTP_HEADER + 42 + len(most[0])
 
 
 def junk(wire):
@@ -187,7 +198,7 @@ def test_J05_junk_at_the_links_own_rate_earns_nothing_and_plain_clients_are_serv
     with Wire(lab) as wire:
         frames = junk(wire)
     outcome = endure(lab, frames)
-    assert outcome.to_strangers() == []
+    assert outcome.earned_nothing()
     drops = {name for name in outcome.gained if name.startswith("drop_")}
     assert len(drops) >= 5, drops
     assert {name for name in outcome.gained if not name.startswith("drop_")} == {"answer_plain", "answer_nts"}
@@ -214,7 +225,7 @@ def test_J06_nothing_at_all_is_sent_for(lab, kind):
         }[kind]
         frames = [wire.frame(packet) for packet in packets]
     outcome = endure(lab, frames)
-    assert outcome.to_strangers() == [] and outcome.others == []
+    assert outcome.earned_nothing()
 
 
 def test_B15_B16_one_source_that_asks_without_end_is_limited_and_kissed_and_others_are_served():
@@ -227,7 +238,7 @@ def test_B15_B16_one_source_that_asks_without_end_is_limited_and_kissed_and_othe
         assert outcome.gained["drop_kiss_limited"] > 0
         assert outcome.gained["answer_plain"] - outcome.client.sent <= LIMIT * (outcome.seconds + 1)
         assert "drop_rate_limited" not in outcome.gained, "no client with NTS was over its share"
-        assert to_client >= outcome.client.good
+        assert to_client + outcome.ear_lost >= outcome.client.good
         assert all(len(frame) == 42 + NTP_HEADER for frame in outcome.to_strangers()), "no longer than the request"
 
 

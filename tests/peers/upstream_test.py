@@ -20,7 +20,8 @@ import pytest
 
 from lab import certificates, chrony, gnss, network, processes, upstreams
 from lab.lab import Lab
-from lab_server import configuration, long_only, require_namespaces
+from lab_server import configuration, require_namespaces
+from only_long import long_only
 from played_receiver import Playing
 from role_processes import UIDS
 

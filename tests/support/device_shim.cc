@@ -112,6 +112,7 @@ int answer_ptp(unsigned long request, void* argument) {
     case PTP_SYS_OFFSET_PRECISE: {
       if (script().methods_missing >= 1) return refuse(EOPNOTSUPP);
       if (trouble() != 0) return -1;
+      script().answered_by = 0;
       auto& pair = *static_cast<ptp_sys_offset_precise*>(argument);
       const std::int64_t now = realtime_ns();
       pair.device = wire_of(phc_at(now));
@@ -121,6 +122,7 @@ int answer_ptp(unsigned long request, void* argument) {
     case PTP_SYS_OFFSET_EXTENDED: {
       if (script().methods_missing >= 2) return refuse(EOPNOTSUPP);
       if (trouble() != 0) return -1;
+      script().answered_by = 1;
       auto& told = *static_cast<ptp_sys_offset_extended*>(argument);
       for (unsigned i = 0; i < told.n_samples; ++i) {
         const std::int64_t before = realtime_ns();
@@ -134,6 +136,7 @@ int answer_ptp(unsigned long request, void* argument) {
     case PTP_SYS_OFFSET: {
       if (script().methods_missing >= 3) return refuse(ENOTTY);
       if (trouble() != 0) return -1;
+      script().answered_by = 2;
       auto& told = *static_cast<ptp_sys_offset*>(argument);
       for (unsigned i = 0; i <= 2 * told.n_samples; ++i)
         told.ts[i] = wire_of(i % 2 == 0 ? realtime_ns() : phc_at(realtime_ns()));
@@ -278,6 +281,7 @@ int clock_gettime(clockid_t clock, timespec* time) {
   if (fd < 0 || clock != static_cast<clockid_t>(~static_cast<unsigned>(fd) << 3U | clock_fd))
     return static_cast<int>(::syscall(SYS_clock_gettime, clock, time));
   if (trouble() != 0) return -1;
+  script().answered_by = 3;
   const std::int64_t ns = phc_at(realtime_ns());
   *time = {ns / ns_per_s, ns % ns_per_s};
   return 0;

@@ -27,6 +27,7 @@ struct Script {
   std::atomic<std::int64_t> both_edges;         // a driver that stamps the end of a pulse, 100 ms later, too
   std::atomic<std::int64_t> pins_busy;          // another program holds pins and channels
   std::atomic<std::int64_t> asked;              // questions for the time so far
+  std::atomic<std::int64_t> answered_by;        // PhcMethod of the last answer
 };
 
 Script& script();

@@ -4,6 +4,7 @@ The sender is a process of its own (this file, run), so that it takes no time fr
 beside it. It ends by itself after a number of frames and of seconds, and with the test that started it.
 """
 
+import concurrent.futures
 import ctypes
 import os
 import re
@@ -12,6 +13,7 @@ import socket
 import struct
 import subprocess
 import sys
+import threading
 import time
 
 from in_namespace import namespace
@@ -24,6 +26,7 @@ SOL_PACKET, PACKET_QDISC_BYPASS, PACKET_STATISTICS = 263, 20, 6  # linux/if_pack
 SO_ATTACH_FILTER, SO_RCVBUFFORCE = 26, 33
 SKF_AD_PKTTYPE, PACKET_OUTGOING = 0xFFFFF004, 4  # linux/filter.h
 ANSWERS_BYTES = 64 << 20
+LISTEN_S = 0.2  # of silence, after which the ear looks whether it is over
 
 
 class Flood:
@@ -71,7 +74,8 @@ class Flood:
 
 
 class Answers:
-    """A context manager: every frame that comes in at the client's device, in `frames` afterwards."""
+    """A context manager: every frame that comes in at the client's device, in `frames` afterwards; `dropped` is how many
+    our own ear missed. It listens all the while, in a thread of its own."""
 
     def __init__(self, lab):
         with namespace(lab.client_namespace):
@@ -82,19 +86,28 @@ class Answers:
                               6, 0, 0, 0xFFFFFFFF)
         place = ctypes.create_string_buffer(program)
         self.socket.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, struct.pack("HL", 4, ctypes.addressof(place)))
-        self.frames = []
+        self.socket.settimeout(LISTEN_S)
+        self.frames, self.dropped = [], None
+        self.is_over = threading.Event()
+        self.listening = concurrent.futures.ThreadPoolExecutor(1)
 
     def __enter__(self):
         self.socket.bind((network.CLIENT_DEVICE, 0x0003))
+        self.result = self.listening.submit(self._listen)
         return self
 
-    def __exit__(self, *_):
-        self.socket.setblocking(False)
-        try:
-            while True:
+    def _listen(self):
+        while True:
+            try:
                 self.frames.append(self.socket.recv(2048))
-        except BlockingIOError:
-            pass
+            except TimeoutError:
+                if self.is_over.is_set():
+                    return
+
+    def __exit__(self, *_):
+        self.is_over.set()
+        self.listening.shutdown()
+        self.result.result()
         _, self.dropped = struct.unpack("II", self.socket.getsockopt(SOL_PACKET, PACKET_STATISTICS, 8))
         self.socket.close()
 

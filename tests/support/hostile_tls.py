@@ -18,7 +18,8 @@ from role_processes import UIDS, status_of
 from tls13 import Client
 
 ADDRESS = network.SERVER_IPV4
-PHASE_S, ALL_S = 2.0, 4.0
+PHASE_S, ALL_S = 2.0, 4.0  # deadline of a phase, and of a whole connection
+FAR_S = 60.0  # for the one of the two that a case is not about: the most there may be (control/config.cc)
 SLACK_S = 10.0  # of a busy machine, beyond a deadline
 RESIDENT_GROWTH_KIB_MAX = 8192
 READ_BYTES_MAX = 256 * 1024  # control/ke_limits.h
@@ -29,9 +30,10 @@ REPLY_BYTES = 848  # eight cookies of 100 octets
 
 @pytest.fixture(scope="module", name="lab")
 def fixture_lab(request):
-    """Named after the file: two of them may run at a time."""
+    """Named after the file: two of them may run at a time. Its parameter is other deadlines."""
     name = request.module.__name__.rpartition(".")[2].removesuffix("_test").replace("_", "-")
-    with running(name, nts_ke={"phase_deadline_ms": int(PHASE_S * 1000), "deadline_ms": int(ALL_S * 1000),
+    phase_s, all_s = getattr(request, "param", (PHASE_S, ALL_S))
+    with running(name, nts_ke={"phase_deadline_ms": int(phase_s * 1000), "deadline_ms": int(all_s * 1000),
                                 "workers": 1}) as lab:
         with namespace(lab.client_namespace):
             exchange()  # whatever is allocated once is allocated now
@@ -65,6 +67,13 @@ def wait_until(condition, seconds=10):
             return True
         time.sleep(0.05)
     return False
+
+
+def gained(lab, before):
+    """What the counters gained since `before`, without zeros; what is open is no sum."""
+    now = counters(lab)
+    return {name: now[name] - before[name] for name in now
+            if now[name] != before[name] and name not in ("open_now", "running", "workers_answering")}
 
 
 def exchange():

@@ -56,11 +56,6 @@ def settled(lab):
     return now
 
 
-def long_only(test):
-    """For a test that takes minutes: one of `tests/run long`, and elsewhere none."""
-    return test if os.environ.get("NOONMARK_LONG") == "1" else None
-
-
 def require_namespaces():
     if os.geteuid() != 0:
         pytest.skip("needs root: network namespaces and role uids")

@@ -72,10 +72,12 @@ class Polling:
 
     def __exit__(self, kind, *_):
         self.stops.set()
-        self.thread.join(10)
+        self.thread.join(PATIENCE_SECONDS)
+        is_alive = self.thread.is_alive()
         self.poller.socket.close()
         if self.fault:
             raise self.fault
+        assert not is_alive, "the client's thread still runs"
         if kind is None and not self.may_lose:
             told = f"{self.poller.sent} sent, {self.poller.good} good"
             assert (self.poller.lost, self.poller.naks) == (0, 0), told

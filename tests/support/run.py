@@ -2,15 +2,17 @@
 
 Groups: build (the whole tree by gcc; always), clang (the whole tree by the other compiler), unit (every executable
 meson calls a test, and the pytest files beside them), then one per folder that asks its own question: golden, fuzz,
-sim, peers, faults. A skipped case is printed with its reason; a group that breaks counts as a failure; a run in which
-nothing ran is a failure.
+sim, peers, faults. A skipped case is printed with its reason; cases that belong to `tests/run long` alone are named in
+one line and are in none of the counts; a group that breaks counts as a failure; a run in which nothing ran is one too.
 """
 
 import argparse
+import collections
 import concurrent.futures
 import json
 import os
 import pathlib
+import signal
 import subprocess
 import sys
 import tempfile
@@ -18,9 +20,12 @@ import threading
 import time
 import xml.etree.ElementTree
 
+import only_long
+
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 BUILD = ROOT / "build"
 CLANG_BUILD = BUILD / "clang"
+CLANG_OPTIONS = ("-Dbuildtype=debug", "-Ddebug=false", "-Db_ndebug=true")  # asserts away, as in what is shipped
 PYTHON = "/usr/bin/python3"
 FOLDER_GROUPS = ("golden", "fuzz", "sim", "peers", "faults")
 LAB_GROUPS = ("peers", "faults")
@@ -28,6 +33,10 @@ ALONE = ("restarts_test.py", "quickstart_test.py")
 LONGEST_FIRST = ("upstream_test.py", "devices_test.py", "gnss_test.py", "smear_test.py")  # or one core waits for them
 GROUPS = ("clang", "unit", *FOLDER_GROUPS)
 EXECUTABLE_SECONDS_MAX, LONG_SECONDS_MAX = 600, 7200
+PYTEST_SECONDS_MAX, PYTEST_LONG_SECONDS_MAX = 1200, 36_000  # the fuzz group is one run of pytest
+UNWIND_SECONDS_MAX = 120  # from an interrupt to pytest's end: its labs are taken down meanwhile
+FAULTS_OF_THREADS = "error::pytest.PytestUnhandledThreadExceptionWarning"  # what a test's thread raises fails the test
+PYTEST_PASSED, PYTEST_FAILED = 0, 1  # its exit codes; any other says that not all was run
 
 
 class Counts:
@@ -36,6 +45,7 @@ class Counts:
 
     def __init__(self):
         self.passed = self.failed = self.skipped = 0
+        self.only_long = collections.Counter()  # how many cases of each test, by its name
         self.lock = threading.Lock()
 
     def case_passed(self):
@@ -51,6 +61,10 @@ class Counts:
         with self.lock:
             self.skipped += 1
             print(f"skipped {name}: {reason}", flush=True)
+
+    def case_is_only_long(self, name):
+        with self.lock:
+            self.only_long[name.partition("[")[0]] += 1
 
     def total(self):
         return self.passed + self.failed + self.skipped
@@ -73,8 +87,11 @@ def build(counts):
 
 
 def build_with_clang(counts):
-    """The other compiler, with its own warnings; nothing of it is run here (the fuzz group runs clang's code)."""
-    setup = [] if (CLANG_BUILD / "build.ninja").exists() else [["meson", "setup", CLANG_BUILD]]
+    """The other compiler, with its own warnings; nothing of it is run here (the fuzz group runs clang's code), so nothing
+    is optimised and nothing can be debugged: that is nearly half of the time."""
+    setup = [["meson", "setup", CLANG_BUILD, *CLANG_OPTIONS]]
+    if (CLANG_BUILD / "build.ninja").exists():
+        setup = [["meson", "configure", CLANG_BUILD, *CLANG_OPTIONS]]
     run_quietly(counts, "build with clang", *setup, ["ninja", "-C", CLANG_BUILD],
                 env=dict(os.environ, CXX="clang++-14"))
 
@@ -115,25 +132,57 @@ def count_gtest_case(name, case, output, counts):
         counts.case_passed()
 
 
-def run_pytest(paths, counts, environment):
-    """All cases of the pytest files at `paths`."""
+def run_pytest(paths, counts, environment, seconds_max=None):
+    """All cases of the pytest files at `paths`. A report alone proves nothing: what broke beside the cases, or was not
+    run at all, is in pytest's exit code."""
+    name = f"pytest {pathlib.Path(paths[0]).name}" + (f" and {len(paths) - 1} files more" if len(paths) > 1 else "")
+    seconds_max = seconds_max or (PYTEST_LONG_SECONDS_MAX if environment.get("NOONMARK_LONG") else PYTEST_SECONDS_MAX)
     with tempfile.TemporaryDirectory() as folder:
         report = pathlib.Path(folder) / "report.xml"
-        done = subprocess.run([PYTHON, "-B", "-m", "pytest", "-q", "-p", "no:cacheprovider", f"--junit-xml={report}",
-                               *map(str, paths)], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                              text=True, errors="replace", env=environment, check=False)
-        if not report.exists():
-            counts.case_failed("pytest", done.stdout[-4000:])
-            return
-        for case in xml.etree.ElementTree.parse(report).getroot().iter("testcase"):
-            name = f"{case.get('classname')}.{case.get('name')}"
-            wrong = case.find("failure") if case.find("failure") is not None else case.find("error")
-            if wrong is not None:
-                counts.case_failed(name, (wrong.text or "")[-4000:])
-            elif case.find("skipped") is not None:
-                counts.case_skipped(name, case.find("skipped").get("message"))
-            else:
-                counts.case_passed()
+        words, code = run_patiently([PYTHON, "-B", "-m", "pytest", "-q", "-p", "no:cacheprovider", "-W", FAULTS_OF_THREADS,
+                                     f"--junit-xml={report}", *map(str, paths)], environment, seconds_max)
+        failed = count_pytest_cases(report, counts) if report.exists() else 0
+        if code is None:
+            counts.case_failed(name, f"did not end within {seconds_max} s\n{words[-4000:]}")
+        elif not report.exists() or code != (PYTEST_FAILED if failed else PYTEST_PASSED):
+            counts.case_failed(name, f"ended with {code}\n{words[-4000:]}")
+
+
+def run_patiently(command, environment, seconds_max):
+    """(words, exit code) of a pytest; no exit code when it did not end in time. It is interrupted then, so that it
+    takes down what it made, before it is killed."""
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                               errors="replace", env=environment)
+    try:
+        return process.communicate(timeout=seconds_max)[0], process.returncode
+    except subprocess.TimeoutExpired:
+        process.send_signal(signal.SIGINT)
+    try:
+        return process.communicate(timeout=UNWIND_SECONDS_MAX)[0], None
+    except subprocess.TimeoutExpired as late:
+        process.kill()
+        process.wait()
+        process.stdout.close()  # a process that it left may hold the other end for ever
+        return f"nor after an interrupt\n{(late.output or b'').decode(errors='replace')}", None
+
+
+def count_pytest_cases(report, counts):
+    """Returns how many of them failed."""
+    failed = 0
+    for case in xml.etree.ElementTree.parse(report).getroot().iter("testcase"):
+        name = f"{case.get('classname')}.{case.get('name')}"
+        wrong = case.find("failure") if case.find("failure") is not None else case.find("error")
+        skipped = case.find("skipped")
+        if wrong is not None:
+            failed += 1
+            counts.case_failed(name, (wrong.text or "")[-4000:])
+        elif skipped is not None and skipped.get("message") == only_long.REASON:
+            counts.case_is_only_long(name)
+        elif skipped is not None:
+            counts.case_skipped(name, skipped.get("message"))
+        else:
+            counts.case_passed()
+    return failed
 
 
 def run_lab_pytests(paths, counts, environment):
@@ -197,6 +246,9 @@ def main():
             timed("files", lambda: run_pytest(files, counts, environment))
     for name, seconds in times:
         print(f"{name:8} {seconds:7.1f} s")
+    if counts.only_long:
+        told = ", ".join(f"{name} ({number})" for name, number in sorted(counts.only_long.items()))
+        print(f"{sum(counts.only_long.values())} cases more in `tests/run long`: {told}")
     print(f"{counts.passed} passed, {counts.failed} failed, {counts.skipped} skipped")
     return 0 if counts.failed == 0 and counts.total() > 1 else 1
 
