@@ -137,10 +137,9 @@ TEST(Ubx, SaysWhereItStandsAndHowSureItIs) {
   put(payload, 28, static_cast<std::uint32_t>(514'779'000));  // and north
   put(payload, 40, 5'250);                                    // mm
   const auto time = only<UbxTime>(framed(0x01, 0x07, payload));
-  ASSERT_TRUE(time);
-  EXPECT_DOUBLE_EQ(time->place.longitude_deg, -0.0015);
-  EXPECT_DOUBLE_EQ(time->place.latitude_deg, 51.4779);
-  EXPECT_DOUBLE_EQ(time->place.accuracy_m, 5.25);
+  EXPECT_DOUBLE_EQ(time.place.longitude_deg, -0.0015);
+  EXPECT_DOUBLE_EQ(time.place.latitude_deg, 51.4779);
+  EXPECT_DOUBLE_EQ(time.place.accuracy_m, 5.25);
 }
 
 TEST(Ubx, I12_OlderReceiversSayAntennaAndJammingInMonHw) {
@@ -150,10 +149,9 @@ TEST(Ubx, I12_OlderReceiversSayAntennaAndJammingInMonHw) {
     payload[22] = 0x03 | 2 << 2;
     payload[indicator_at] = 99;
     const auto state = only<UbxRadio>(framed(0x0a, 0x09, payload));
-    ASSERT_TRUE(state);
-    EXPECT_EQ(state->antenna, Antenna::short_circuit);
-    EXPECT_EQ(state->jamming_state, 2);
-    EXPECT_EQ(state->jamming_indicator, 99);
+    EXPECT_EQ(state.antenna, Antenna::short_circuit);
+    EXPECT_EQ(state.jamming_state, 2);
+    EXPECT_EQ(state.jamming_indicator, 99);
   }
   for (const std::size_t bytes : {0U, 59U, 61U, 67U, 69U})
     EXPECT_FALSE(read_ubx(0x0a, 0x09, Octets(bytes))) << bytes;
@@ -166,8 +164,7 @@ TEST(Ubx, SaysWhetherItHoldsItsSignalsToBeFalse) {
   Octets payload(16);
   payload[7] = 0x07 | 2 << 3 | 0x20;
   const auto status = only<UbxStatus>(framed(0x01, 0x03, payload));
-  ASSERT_TRUE(status);
-  EXPECT_EQ(status->spoofing_state, 2);
+  EXPECT_EQ(status.spoofing_state, 2);
   EXPECT_FALSE(read_ubx(0x01, 0x03, Octets(15)));
 }
 
