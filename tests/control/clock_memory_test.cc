@@ -3,6 +3,7 @@
 #include <csignal>
 #include <cstring>
 #include <ctime>
+#include <fcntl.h>
 #include <filesystem>
 #include <fstream>
 #include <functional>
@@ -16,6 +17,7 @@
 #include <unistd.h>
 
 #include "control/clock_task.h"
+#include "control/descriptor.h"
 #include "control/oscillator_file.h"
 #include "dataplane/shm/segment.h"
 #include "hwclock/tsc.h"
@@ -68,8 +70,8 @@ class ClockMemory : public testing::Test {
     pid_ = ::fork();
     ASSERT_GE(pid_, 0);
     if (pid_ != 0) return;
-    const Descriptor log(::open((pages_ / "log").c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0600));
-    ::dup2(log.get(), STDERR_FILENO);
+    const Descriptor out(::open((pages_ / "log").c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0600));
+    ::dup2(out.get(), STDERR_FILENO);
     try {
       ::_exit(run_clock(config_));
     } catch (const std::exception& error) {
