@@ -14,20 +14,24 @@
 
 namespace {
 
-constexpr const char* help = R"(usage: bench/clock [--seeds N] [--threads N] [s1] [s4] [s5] [SCENARIO...]
+constexpr const char* help =
+    R"(usage: bench/clock [--seeds N] [--threads N] [s1] [s4] [s5] [s7] [nic] [SCENARIO...]
        bench/clock list
        bench/clock draw SCENARIO [--seed N] [--from SECOND] [--to SECOND] --out FILE.svg
        bench/clock headline
 
 Runs the engine of hwclock/ against simulated oscillators and receivers (tests/sim); nothing here depends on
-this machine's speed or clock, and a seed gives the same figures everywhere. Default: s1, s4 and s5 with 1
-(OCXO: 5), 30 and 20 seeds, one thread a CPU. With --seeds 1000 it is a matter of an hour.
+this machine's speed or clock, and a seed gives the same figures everywhere. Default: s1, s4, s5, s7 and nic
+with 1 (OCXO: 5), 30, 20, 20 and 20 seeds, one thread a CPU. With --seeds 1000 it is a matter of hours.
 
   s1   twelve pairs of oscillator and pulse noise, locked: RMS error of served time, median over seeds, beside
        chrony 4.3 at its best poll (CLOCK.md section 4.2) and the Kalman optimum that knows the oscillator
   s4   12 h locked, then a day without pulses: RMS over seeds of error, and median of the bound
   s5   whatever may happen: samples beyond the advertised bound, and how tight the bound is. SCENARIO: this one
        only; `list` names them all
+  s7   a reference that is dragged off for half an hour: how soon it is held over, and how far we went along
+  nic  pulses that a NIC's clock stamps, its readings being slow or lopsided: as s5, but what the readings cost
+       is in the bound, so it is as tight as they are
   draw true error and advertised bound over time, and the clock's state, as a picture (by gnuplot)
 
 The last lines are name=value, as in bench/headline:
@@ -36,8 +40,9 @@ The last lines are name=value, as in bench/headline:
   clock_s1_optimum_ratio   RMS over the optimum, the worst of 12
   clock_holdover_24h_us    RMS after a day, OCXO that ages by 0.5 ppb a day
   clock_bound_violations   share of samples beyond the bound, the worst scenario of s5
+  clock_drag_seen_s        the longest that a drag which must be seen went unseen, s7
   clock_bound_tightness    median bound over RMS error, the worst scenario of s5
-`headline` prints these five of the six and nothing else, from a fixed subset: the same seeds, and of the scenarios of s5 those that differ in what they ask of the engine (`list` marks them with *).
+`headline` prints five of them and nothing else, clock_s1_optimum_ratio and clock_drag_seen_s not, from a fixed subset: the same seeds, and of the scenarios of s5 those that differ in what they ask of the engine (`list` marks them with *).
 )";
 
 struct Job {
@@ -159,13 +164,14 @@ void measure_holdover(const Options& options) {
   std::printf("clock_holdover_24h_us=%.3f\n", last_us);
 }
 
-void measure_bound(const Options& options, const std::vector<sim::Scenario>& scenarios) {
+void measure_bound(const Options& options, const std::vector<sim::Scenario>& scenarios, const char* what,
+                   bool has_figures) {
   const std::uint64_t seeds = options.seeds != 0 ? options.seeds : 20;
   const std::vector<sim::Result> results = run_seeds(scenarios, seeds, options.threads);
   double worst_share = 0.0;
   double worst_tightness = 0.0;
   if (!options.is_brief) {
-    std::printf("%-24s %9s %9s %12s %9s %9s\n", "s5", "rms ns", "max ns", "bound ns", "tightness", "beyond");
+    std::printf("%-24s %9s %9s %12s %9s %9s\n", what, "rms ns", "max ns", "bound ns", "tightness", "beyond");
   }
   auto result = results.begin();
   for (const sim::Scenario& scenario : scenarios) {
@@ -200,7 +206,44 @@ void measure_bound(const Options& options, const std::vector<sim::Scenario>& sce
     worst_share = std::max(worst_share, beyond / promised);
     worst_tightness = std::max(worst_tightness, tightness);
   }
-  std::printf("clock_bound_violations=%.1e\nclock_bound_tightness=%.2f\n", worst_share, worst_tightness);
+  if (has_figures)
+    std::printf("clock_bound_violations=%.1e\nclock_bound_tightness=%.2f\n", worst_share, worst_tightness);
+}
+
+void measure_drags(const Options& options) {
+  const std::uint64_t seeds = options.seeds != 0 ? options.seeds : 20;
+  const std::vector<sim::Drag> drags = sim::drags();
+  std::printf("%-16s %8s %8s %8s %9s %12s\n", "s7", "ns/s", "seen s", "at most", "unseen", "along ns");
+  std::int64_t worst_s = 0;
+  for (const sim::Drag& drag : drags) {  // one at a time: each run keeps a trace
+    std::vector<double> seen_s;
+    double along_ns = 0.0;
+    std::uint64_t unseen = 0;
+    for (std::uint64_t seed = 1; seed <= seeds; seed += options.threads) {
+      std::vector<Job> jobs;
+      for (std::uint64_t i = seed; i <= std::min<std::uint64_t>(seeds, seed + options.threads - 1); ++i)
+        jobs.push_back({&drag.scenario, i});
+      for (const sim::Result& result : run_all(jobs, options.threads)) {
+        const auto held =
+            std::find_if(result.trace.begin(), result.trace.end(), [](const sim::Sample& sample) {
+              return sample.second >= sim::drag_begin_s && sample.state == hwclock::State::holdover;
+            });
+        for (auto sample = result.trace.begin(); sample != held; ++sample) {
+          if (sample->second >= sim::drag_begin_s) along_ns = std::max(along_ns, std::fabs(sample->error_ns));
+        }
+        const bool is_seen = held != result.trace.end();
+        unseen += is_seen ? 0 : 1;
+        if (is_seen) seen_s.push_back(static_cast<double>(held->second - sim::drag_begin_s));
+      }
+    }
+    const double most_s = seen_s.empty() ? 0.0 : *std::max_element(seen_s.begin(), seen_s.end());
+    if (drag.seen_s_max != 0)
+      worst_s = std::max(worst_s, unseen != 0 ? sim::drag_s : static_cast<std::int64_t>(most_s));
+    std::printf("%-16s %8.1f %8.0f %8.0f %8.1f%% %12.1f\n", drag.scenario.name.c_str(), drag.ns_per_s,
+                seen_s.empty() ? 0.0 : median(seen_s), most_s,
+                100.0 * static_cast<double>(unseen) / static_cast<double>(seeds), along_ns);
+  }
+  std::printf("clock_drag_seen_s=%lld\n", static_cast<long long>(worst_s));
 }
 
 int refuse(const std::string& why) {
@@ -218,6 +261,8 @@ const sim::Scenario* find(const std::vector<sim::Scenario>& all, const std::stri
 std::vector<sim::Scenario> named_scenarios() {
   std::vector<sim::Scenario> all = sim::hardships();
   for (const sim::Cell& cell : sim::cells()) all.push_back(sim::locked(cell));
+  for (const sim::Drag& drag : sim::drags()) all.push_back(drag.scenario);
+  for (sim::Scenario& scenario : sim::nic_clocks()) all.push_back(std::move(scenario));
   for (const sim::OscillatorModel& oscillator :
        {sim::cheap_xo, sim::good_xo, sim::tcxo, sim::ocxo, sim::aging_ocxo, sim::rubidium}) {
     all.push_back(sim::holdover(oscillator, 43'200, 86'400));
@@ -277,7 +322,8 @@ int main(int count, char** words_of_main) {
       return 0;
     } else if (words[i] == "headline") {
       options.is_brief = true;
-    } else if (words[i] == "s1" || words[i] == "s4" || words[i] == "s5") {
+    } else if (words[i] == "s1" || words[i] == "s4" || words[i] == "s5" || words[i] == "s7" ||
+               words[i] == "nic") {
       what.push_back(words[i]);
     } else if (const sim::Scenario* one = find(hardships, words[i]); one != nullptr) {
       chosen.push_back(*one);
@@ -285,8 +331,9 @@ int main(int count, char** words_of_main) {
       return refuse("there is no " + words[i]);
     }
   }
+  const bool is_everything = what.empty() && chosen.empty();
   const auto wants = [&](const char* name) {
-    return (what.empty() && chosen.empty()) || std::find(what.begin(), what.end(), name) != what.end();
+    return is_everything || std::find(what.begin(), what.end(), name) != what.end();
   };
   if (wants("s1")) measure_locked(options);
   if (wants("s4")) measure_holdover(options);
@@ -295,6 +342,8 @@ int main(int count, char** words_of_main) {
       if (!options.is_brief || one.is_in_headline) chosen.push_back(one);
     }
   }
-  if (!chosen.empty()) measure_bound(options, chosen);
+  if (!chosen.empty()) measure_bound(options, chosen, "s5", true);
+  if (!options.is_brief && wants("s7")) measure_drags(options);
+  if (!options.is_brief && wants("nic")) measure_bound(options, sim::nic_clocks(), "nic", false);
   return 0;
 }

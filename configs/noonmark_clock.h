@@ -86,6 +86,7 @@ struct noonmark_clock_state {
   uint32_t reserved;
   char source_name[32];
   uint64_t smear[8]; /* what smeared addresses are served; this interval is never smeared */
+  uint64_t mono[4];  /* for NTP's clients: a line at the same rate that is never corrected */
 };
 
 struct noonmark_clock {
@@ -102,7 +103,7 @@ struct noonmark_clock {
 };
 
 enum {
-  noonmark_clock_layout = 6,
+  noonmark_clock_layout = 7,
   noonmark_clock_kind = 2,
   noonmark_clock_generation_at = 24,
   noonmark_clock_state_at = 32,

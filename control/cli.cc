@@ -4,6 +4,7 @@
 // reads a page or a key. With --json the raw result object is printed, for programs.
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <chrono>
 #include <csignal>
 #include <ctime>
 #include <exception>
@@ -16,6 +17,7 @@
 #include <vector>
 
 #include "control/admin_client.h"
+#include "control/calibration.h"
 #include "control/cli_text.h"
 #include "control/config_check.h"
 #include "control/launcher.h"
@@ -53,6 +55,7 @@ struct Options {
   std::optional<std::filesystem::path> bin_dir;
   std::optional<std::filesystem::path> ready_file;
   QueryOptions query;
+  std::uint32_t calibrate_s = 1800;
   bool is_ipv4 = false;
   bool is_ipv6 = false;
 };
@@ -89,6 +92,51 @@ int ask(const Options& options, const char* command, ToText to_text, bool (*verd
       return fail(nobody_answers, answer.error);
   }
   return answer_is_no;
+}
+
+// Why there is no result to work with, told; and its exit code. Nothing when there is one.
+std::optional<int> fault_of(const AdminAnswer& answer) {
+  switch (answer.kind) {
+    case AdminAnswer::Kind::result:
+      return std::nullopt;
+    case AdminAnswer::Kind::not_allowed:
+      return fail(not_allowed, answer.error);
+    case AdminAnswer::Kind::nobody:
+      return fail(nobody_answers, answer.error);
+    case AdminAnswer::Kind::refused:
+      break;
+  }
+  return fail(answer_is_no, answer.error);
+}
+
+volatile std::sig_atomic_t is_interrupted = 0;
+
+// Looks at the upstreams every other second, for so long or until Ctrl-C.
+int calibrate(const Options& options) {
+  using Clock = std::chrono::steady_clock;
+  constexpr timespec pause{2, 0};
+  const std::filesystem::path pages = from_root(options.pages);
+  const AdminAnswer clock = ask_admin(pages, "clock");
+  if (const auto code = fault_of(clock)) return *code;
+  if (const std::string hindrance = calibration_hindrance(clock.result); !hindrance.empty())
+    return fail(answer_is_no, hindrance);
+  std::signal(SIGINT, [](int) { is_interrupted = 1; });
+  if (!options.is_json) {
+    std::cerr << "comparing pulses with upstreams for " << options.calibrate_s
+              << " s; Ctrl-C ends it and tells what is known by then\n";
+  }
+  Calibration calibration;
+  const Clock::time_point end = Clock::now() + std::chrono::seconds(options.calibrate_s);
+  for (;;) {
+    const AdminAnswer upstreams = ask_admin(pages, "upstreams");
+    if (const auto code = fault_of(upstreams)) return *code;
+    calibration.take(upstreams.result);
+    if (is_interrupted != 0 || Clock::now() + std::chrono::seconds(pause.tv_sec) > end) break;
+    ::nanosleep(&pause, nullptr);
+  }
+  const json result = calibration.result();
+  std::cout << (options.is_json ? in_json(result) : calibration_text(result)) << std::flush;
+  return result["pulse_delay_change_ns"].is_null() ? answer_is_no : good;
 }
 
 int check(const Options& options) {
@@ -279,10 +327,7 @@ int dispatch(int argc, char** argv) {
                         "The first line is a sentence for people. Then the state, what clients are told,\n"
                         "and with a receiver what was learned of pulses and oscillator.\n"
                         "The exit code is 1 when clients are told no measured time, for monitoring.\n"
-                        "Delays cannot be seen from inside. To calibrate them, ask a server that you\n"
-                        "trust more (`noonmark query HOST --samples 16`, or chronyd as a client of\n"
-                        "both), and put the difference into [gnss] pulse_delay_ns: positive when\n"
-                        "ours is late.\n"
+                        "Delays cannot be seen from inside: `noonmark calibrate` asks others.\n"
                         "Examples:\n"
                         "  noonmark clock\n"
                         "  noonmark clock --json");
@@ -303,6 +348,31 @@ int dispatch(int argc, char** argv) {
   add_pages(command, options);
   add_json(command, options);
   command->callback([&] { work = [&] { return ask(options, "upstreams", upstreams_text, has_agreement); }; });
+
+  command = add_command(app, "calibrate", "how late the pulses are, as other servers see it",
+                        "A delay that is always there cannot be seen from inside: cable, interrupt,\n"
+                        "receiver. So while the clock is locked to its pulses, this compares it with\n"
+                        "the [[upstream]] servers that agree with each other, and says by how much to\n"
+                        "change [gnss] pulse_delay_ns, how far that may be wrong, and so what\n"
+                        "reference_error_ns may be. Nothing is changed.\n"
+                        "  1. Set antenna_delay_ns from the cable, about 5 ns a metre.\n"
+                        "  2. Configure the best server you can reach as an [[upstream]]: on the same\n"
+                        "     switch, with hardware stamps, minpoll = 0. Half of the way to it is the\n"
+                        "     uncertainty. trust = \"witness\" is enough.\n"
+                        "  3. Wait until `noonmark clock` says locked, and run this for an hour.\n"
+                        "  4. Write both numbers into the configuration, restart, and run it again:\n"
+                        "     it must find nothing more.\n"
+                        "The exit code is 1 when nothing could be compared.\n"
+                        "Examples:\n"
+                        "  noonmark calibrate --for 3600\n"
+                        "  noonmark calibrate --for 600 --json");
+  command->add_option("--for", options.calibrate_s, "how long, in seconds")
+      ->type_name("SECONDS")
+      ->check(CLI::Range(1, 604'800))
+      ->capture_default_str();
+  add_pages(command, options);
+  add_json(command, options);
+  command->callback([&] { work = [&] { return calibrate(options); }; });
 
   command = add_command(app, "rotate", "make a new cookie key and hand over to it",
                         "The new key is used once every core has it; clients keep their cookies.\n"

@@ -8,6 +8,7 @@
 #include <boost/asio/use_awaitable.hpp>
 #include <cstdio>
 #include <optional>
+#include <random>
 #include <unistd.h>
 
 #include "control/config_upstream.h"
@@ -24,6 +25,7 @@
 #include "dataplane/shm/failpoint.h"
 #include "dataplane/shm/segment.h"
 #include "hwclock/calendar.h"
+#include "hwclock/mono_line.h"
 #include "hwclock/system_clock.h"
 #include "hwclock/tsc.h"
 #include "hwclock/tsc_fit.h"
@@ -143,7 +145,9 @@ class ClockTask {
       const hwclock::Fitted& fitted = fit.take(hwclock::read_clock(CLOCK_REALTIME));
       const hwclock::Judgement judgement = model.judge(fitted, tsc_hz, hwclock::read_kernel_report());
       failpoint::reach("clock.measured");
-      page_->clock.publish(judgement.state, [] { failpoint::reach("clock.publish_torn"); });
+      hwclock::ClockState state = judgement.state;
+      mono_.follow(state, fitted.read_tsc);
+      page_->clock.publish(state, [] { failpoint::reach("clock.publish_torn"); });
       failpoint::reach("clock.published");
 
       if (is_first) notify_ready();
@@ -164,7 +168,10 @@ class ClockTask {
   asio::awaitable<void> follow_gnss() {
     asio::steady_timer timer(io_);
     for (bool is_first = true;; is_first = false) {
-      page_->clock.publish(pass_gnss(hwclock::read_clock(CLOCK_REALTIME)));
+      const hwclock::Reading clock = hwclock::read_clock(CLOCK_REALTIME);
+      hwclock::ClockState state = pass_gnss(clock);
+      mono_.follow(state, clock.tsc);
+      page_->clock.publish(state);
       if (is_first) notify_ready();
       report_engine();
       feed_watchdog();
@@ -207,7 +214,10 @@ class ClockTask {
   asio::awaitable<void> follow_upstreams() {
     asio::steady_timer timer(io_);
     for (bool is_first = true;; is_first = false) {
-      page_->clock.publish(upstream_time_->pass(hwclock::read_tsc_in_order()));
+      const std::uint64_t tick = hwclock::read_tsc_in_order();
+      hwclock::ClockState state = upstream_time_->pass(tick);
+      mono_.follow(state, tick);
+      page_->clock.publish(state);
       if (is_first) notify_ready();
       report_engine();
       feed_watchdog();
@@ -413,6 +423,7 @@ class ClockTask {
   std::optional<GnssTime> gnss_;               // of source "gnss"
   std::optional<UpstreamTime> upstream_time_;  // of source "upstream", and what "gnss" falls back to
   bool is_fallback_ = false;
+  hwclock::MonoLine mono_{std::random_device{}()};
   std::optional<hwclock::State> engine_state_;
   UpstreamDesk upstreams_;
   const std::optional<std::chrono::microseconds> watchdog_interval_ = watchdog_interval();

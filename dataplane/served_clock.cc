@@ -63,16 +63,40 @@ nts::ClockReading ServedClock::reading(std::uint64_t tsc) noexcept {
   reading.leap = static_cast<std::uint8_t>(state_.leap);
   reading.stratum = static_cast<std::uint8_t>(state_.stratum);
   reading.root_delay = nts::short_from_ns_rounded_up(static_cast<std::int64_t>(state_.root_delay_ns));
-  reading.root_dispersion = dispersion_at(tsc, 0);
+  reading.root_dispersion = nts::short_from_ns_rounded_up(dispersion_ns_at(tsc, 0));
   reading.reference_id = state_.reference_id;
   return reading;
 }
 
-// 16.16 s, rounded up.
-std::uint32_t ServedClock::dispersion_at(std::uint64_t tsc, std::uint64_t more_ns) const noexcept {
+std::int64_t ServedClock::dispersion_ns_at(std::uint64_t tsc, std::uint64_t more_ns) const noexcept {
   constexpr std::uint64_t most = INT64_MAX;
   const std::uint64_t own_ns = hwclock::dispersion_ns_at(state_, tsc);  // at most `most`
-  return nts::short_from_ns_rounded_up(static_cast<std::int64_t>(own_ns + std::min(more_ns, most - own_ns)));
+  return static_cast<std::int64_t>(own_ns + std::min(more_ns, most - own_ns));
+}
+
+nts::MonoRoot ServedClock::mono_root(std::uint64_t tsc) const noexcept {
+  nts::MonoRoot root;
+  const bool is_time = has_state_ && !is_void_ && state_.leap != leap_unsynchronised && state_.stratum != 0;
+  if (!is_time) return root;
+  root.root_delay = nts::fine_from_ns_rounded_up(static_cast<std::int64_t>(state_.root_delay_ns));
+  root.root_dispersion = nts::fine_from_ns_rounded_up(dispersion_ns_at(tsc, 0));
+  if (state_.mono.line.mult != 0) {
+    root.received = {hwclock::ntp_at(state_.mono.line, tsc)};
+    root.epoch = state_.mono.epoch;
+  }
+  return root;
+}
+
+nts::MonoRoot ServedClock::smeared_mono_root(std::uint64_t tsc) const noexcept {
+  const hwclock::ServedSmear& smear = state_.smear;
+  if (smear.valid_until == 0) return mono_root(tsc);
+  nts::MonoRoot root;
+  // Smeared addresses hear nothing of a leap second, so leap 3 is no reason here.
+  if (!has_state_ || is_void_ || state_.stratum == 0) return root;
+  if (static_cast<std::int64_t>(tsc - smear.valid_until) > 0) return root;
+  root.root_delay = nts::fine_from_ns_rounded_up(static_cast<std::int64_t>(state_.root_delay_ns));
+  root.root_dispersion = nts::fine_from_ns_rounded_up(dispersion_ns_at(tsc, smear.off_ns));
+  return root;
 }
 
 nts::ClockReading ServedClock::smeared(const nts::ClockReading& reading, std::uint64_t tsc) const noexcept {
@@ -94,7 +118,7 @@ nts::ClockReading ServedClock::smeared(const nts::ClockReading& reading, std::ui
   smeared.leap = 0;  // also while UTC inserts its second, and says so
   smeared.stratum = static_cast<std::uint8_t>(state_.stratum);
   smeared.root_delay = nts::short_from_ns_rounded_up(static_cast<std::int64_t>(state_.root_delay_ns));
-  smeared.root_dispersion = dispersion_at(tsc, smear.off_ns);
+  smeared.root_dispersion = nts::short_from_ns_rounded_up(dispersion_ns_at(tsc, smear.off_ns));
   smeared.reference_id = smear.reference_id;
   return smeared;
 }

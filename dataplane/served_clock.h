@@ -13,6 +13,7 @@
 #include "dataplane/shm/pages.h"
 #include "hwclock/clock_state.h"
 #include "nts/answer.h"
+#include "nts/mono_root.h"
 #include "nts/ntp_time.h"
 
 namespace dataplane {
@@ -47,9 +48,14 @@ class ServedClock {
   }
   [[nodiscard]] nts::ClockReading smeared(const nts::ClockReading& reading, std::uint64_t tsc) const noexcept;
 
+  // What the field of nts/mono_root.h says at `tsc`, the moment of the last call of reading(); to smeared
+  // addresses it tells no line while they are told another rate.
+  [[nodiscard]] nts::MonoRoot mono_root(std::uint64_t tsc) const noexcept;
+  [[nodiscard]] nts::MonoRoot smeared_mono_root(std::uint64_t tsc) const noexcept;
+
  private:
   void take(const shm::ClockPage* page) noexcept;
-  [[nodiscard]] std::uint32_t dispersion_at(std::uint64_t tsc, std::uint64_t more_ns) const noexcept;
+  [[nodiscard]] std::int64_t dispersion_ns_at(std::uint64_t tsc, std::uint64_t more_ns) const noexcept;
 
   const shm::ClockPage* page_ = nullptr;
   std::uint64_t seen_ = 0;  // generation copied last; 0 = none

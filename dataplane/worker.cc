@@ -129,6 +129,10 @@ bool Worker::serve_burst(const Queue& queue, std::uint32_t device) noexcept {
     limit_kisses(received_tsc);
   server_.prepare_answers(batch_, keys_.ring(),
                           clock_.reading(received_tsc));  // all that does not depend on when
+  if (batch_.asks_mono_root) [[unlikely]] {
+    nts::Server::tell_mono_root(batch_, clock_.mono_root(received_tsc),
+                                clock_.smeared_mono_root(received_tsc));
+  }
   if (batch_.smeared == 0) [[likely]] {
     server_.seal_answers(batch_, departure_.predict(clock_.at(rte_rdtsc())));  // promise a departure ...
   } else {

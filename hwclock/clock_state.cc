@@ -35,6 +35,7 @@ bool is_valid(const ClockState& state) noexcept {
   if (state.root_delay_ns > INT64_MAX) return false;  // would turn negative, and a delay of 0 on the wire
   if (!is_rate(state.mult, state.tsc_hz)) return false;
   if (state.smear.valid_until != 0 && !is_rate(state.smear.line.mult, state.tsc_hz)) return false;
+  if (state.mono.line.mult != 0 && !is_rate(state.mono.line.mult, state.tsc_hz)) return false;
   if (state.smear.off_ns > INT64_MAX - state.dispersion0_ns) return false;
   return state.source_name[sizeof state.source_name - 1] == '\0';
 }

@@ -52,6 +52,15 @@ struct ServedSmear {
 };
 static_assert(sizeof(ServedSmear) == 64);
 
+// A line at the clock's true rate that is never corrected in phase and never steps (mono_line.h): its
+// readings compare among each other, under one epoch, and are no time of day. What NTP's field 0xF323 tells.
+struct ServedMono {
+  Line line;  // mult 0: there is none
+  std::uint32_t epoch;
+  std::uint32_t reserved;
+};
+static_assert(sizeof(ServedMono) == 32);
+
 struct ClockState {
   std::uint64_t tsc0;  // the reference pair: at TSC tick tsc0 ...
   std::uint64_t ntp0;  // ... NTP time was ntp0 (units of 2^-32 s since 1900, era dropped)
@@ -74,8 +83,9 @@ struct ClockState {
   std::uint32_t reserved;
   char source_name[32];  // NUL-terminated, for people
   ServedSmear smear;
+  ServedMono mono;  // an engine gives the rate alone, line.mult; the rest is MonoLine's
 };
-static_assert(sizeof(ClockState) == 10 * 8 + 8 * 4 + 32 + 64);
+static_assert(sizeof(ClockState) == 10 * 8 + 8 * 4 + 32 + 64 + 32);
 static_assert(std::is_trivially_copyable_v<ClockState>);
 
 // What does not fit is cut.

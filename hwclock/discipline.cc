@@ -325,6 +325,7 @@ ClockState Discipline::publish(std::uint64_t tick) noexcept {
   state.state = state_;
   state.tai_minus_utc_s = tai_minus_utc_s;
   set_source_name(state, name_of(state_));
+  state.mono.line.mult = mult_of(target.ns_per_tick);
   if (!is_promised()) return state;
   state.leap = leap_indicator_at(leap_, now);
   state.stratum = 1;

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "hwclock/served_line.h"
+
 namespace hwclock {
 namespace {
 
@@ -60,6 +62,7 @@ Judgement KernelModel::judge(const Fitted& fitted, std::uint64_t tsc_hz,
   state.dispersion0_ns = error_ns;
   state.dispersion_rate_ppb = policy_.drift_ppb + fitted.rate_error_ppb;
   state.step_count = fitted.step_count;
+  if (fitted.settled_ns_per_tick > 0.0) state.mono.line.mult = mult_of(fitted.settled_ns_per_tick);
   state.source = policy_.source;
   state.precision = precision_;
   state.tai_minus_utc_s = report.tai_minus_utc_s;

@@ -82,6 +82,7 @@ const Fitted& TscFit::take(const Reading& utc) noexcept {
   learn_rate();
   const double offset_ns = has_line_ ? ns_of_units(ntp_of_utc(utc.ns) - ntp_at(fitted_.line, utc.tsc)) : 0.0;
   fitted_.read_tsc = utc.tsc;
+  fitted_.settled_ns_per_tick = settled_ns_per_tick_;
   fitted_.offset_ns = std::llround(offset_ns);
   fitted_.stepped = has_line_ && is_beyond_step(offset_ns, utc);
   if (fitted_.stepped) ++fitted_.step_count;

@@ -27,6 +27,7 @@ struct Fitted {
   std::uint64_t error_ns = 0;        // how far the line may be from the clock there
   std::uint64_t rate_error_ppb = 0;  // how far its rate is from the settled one: all of it is error once
                                      // nobody corrects the line any more
+  double settled_ns_per_tick = 0.0;  // the clock's rate, without what it is just being corrected by
   std::uint64_t step_count = 0;
   bool stepped = false;  // with this reading
 };

@@ -329,6 +329,7 @@ ClockState UpstreamClock::publish(const UpstreamPanel& panel, std::uint64_t tick
   state.state = state_;
   state.tai_minus_utc_s = tai_minus_utc_s;
   set_source_name(state, name_of(state_));
+  state.mono.line.mult = mult_of(target.ns_per_tick);
   if (!is_promised(state_)) return state;
   state.leap = leap;
   state.stratum = stratum_;

@@ -43,12 +43,11 @@ void write_kiss_header(std::uint8_t* packet, std::uint8_t version, NtpTime recei
   store_u64(packet + header::reference_time, 0);
 }
 
-std::uint32_t place_unique_identifier(std::uint8_t* packet, const Request& request) noexcept {
+void place_unique_identifier(std::uint8_t* packet, const Request& request) noexcept {
   if (request.unique_identifier_offset != header_bytes) {
     std::memmove(packet + header_bytes, packet + request.unique_identifier_offset,
                  request.unique_identifier_bytes);
   }
-  return header_bytes + request.unique_identifier_bytes;
 }
 
 void write_authenticator_frame(std::uint8_t* packet, const NtsAnswer& answer) noexcept {

@@ -1,9 +1,9 @@
 // Building the response in place of the request (RFC 5905 section 7.3, RFC 8915 section 5.7).
 //
 // Everything but the transmit stamp and the seal is written here; the order of the whole is in server.h.
-// Layout of an authenticated answer: header 48 | Unique Identifier | authenticator {lengths 4, nonce 16, tag
-// 16, encrypted cookie fields}; under AEAD 30 the nonce has 12 octets and the tag comes last. Nothing else of
-// the request survives, and no octet is left unwritten.
+// Layout of an authenticated answer: header 48 | Unique Identifier | mono_root.h's field, for who asks |
+// authenticator {lengths 4, nonce 16, tag 16, encrypted cookie fields}; under AEAD 30 the nonce has 12 octets
+// and the tag comes last. Nothing else of the request survives, and no octet is left unwritten.
 #pragma once
 
 #include <algorithm>
@@ -47,7 +47,7 @@ template <AeadRow row>
   constexpr const Aead& aead = aead_at(row);
   constexpr std::uint32_t field_bytes = aead.cookie_field_bytes();
   NtsAnswer answer;
-  answer.authenticator_offset = header_bytes + request.unique_identifier_bytes;
+  answer.authenticator_offset = header_bytes + request.answer_clear_bytes;
   answer.nonce_offset = answer.authenticator_offset + field_header_bytes + authenticator_lengths_bytes;
   answer.nonce_bytes = aead.nonce_bytes;
   answer.sealed_offset = answer.nonce_offset + aead.nonce_bytes;
@@ -91,8 +91,8 @@ void write_header(std::uint8_t* packet, std::uint8_t version, NtpTime received,
 void write_kiss_header(std::uint8_t* packet, std::uint8_t version, NtpTime received,
                        std::uint32_t code) noexcept;
 
-// Moves the Unique Identifier field to its place behind the header. Returns the octets up to its end.
-std::uint32_t place_unique_identifier(std::uint8_t* packet, const Request& request) noexcept;
+// Moves the Unique Identifier field to its place behind the header.
+void place_unique_identifier(std::uint8_t* packet, const Request& request) noexcept;
 
 // Writes the authenticator's headers and those of the cookie fields; nonce, tag and cookies are the caller's.
 void write_authenticator_frame(std::uint8_t* packet, const NtsAnswer& answer) noexcept;

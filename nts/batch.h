@@ -33,6 +33,7 @@ struct Batch {
   std::uint32_t smeared = 0;  // a bit for each row whose answer is stamped in smeared time
   // Written by Server.
   bool has_kisses = false;                            // some row's verdict is a kiss of death
+  bool asks_mono_root = false;                        // some row's answer has a field of mono_root.h
   std::array<Request, burst_max> request;             // what was found, with the verdict
   std::array<std::uint16_t, burst_max> answer_bytes;  // 0 when there is no answer
 };

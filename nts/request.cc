@@ -4,6 +4,7 @@
 
 #include "nts/aead.h"
 #include "nts/extension.h"
+#include "nts/mono_root.h"
 #include "nts/wire.h"
 
 namespace nts {
@@ -35,6 +36,13 @@ bool read_authenticator(const std::uint8_t* packet, const Field& field, Request&
   return true;
 }
 
+// Asked once or twice, it is answered once.
+void ask_mono_root(Request& request) noexcept {
+  if (request.asks_mono_root) return;
+  request.asks_mono_root = true;
+  request.answer_clear_bytes = static_cast<std::uint16_t>(request.answer_clear_bytes + mono_root_field_bytes);
+}
+
 // What the walk over the fields has met so far.
 struct Met {
   std::uint32_t unique_identifiers = 0;
@@ -47,6 +55,8 @@ struct Met {
 
 // Judges a walk that ended well. Shape only: nothing is opened yet.
 Verdict judge(const Met& met, bool has_authenticator, Request& request) noexcept {
+  request.answer_clear_bytes =
+      static_cast<std::uint16_t>(request.answer_clear_bytes + request.unique_identifier_bytes);
   const bool is_nts = met.cookies != 0 || met.placeholders != 0 || has_authenticator;
   if (!is_nts) {
     return met.unique_identifiers > 1 ? Verdict::drop_unique_identifier : Verdict::answer_plain;
@@ -92,6 +102,9 @@ Verdict read_fields(const std::uint8_t* packet, std::uint32_t end, Request& requ
         if (!read_authenticator(packet, field, request)) return Verdict::drop_authenticator;
         // RFC 8915 section 5.7: what follows is not authenticated, so it is as if it were not there.
         return judge(met, true, request);
+      case FieldType::mono_root:
+        if (is_mono_root(packet, field)) ask_mono_root(request);
+        break;
       default:
         break;  // RFC 7822 section 3: a type nobody knows is passed over
     }
@@ -135,6 +148,7 @@ constexpr CommonShape common_shape_of(const Aead& aead) {
           .request = {.verdict = Verdict::answer_nts,
                       .version = 4,
                       .cookies_wanted = 1,
+                      .answer_clear_bytes = identifier_bytes,
                       .unique_identifier_offset = identifier,
                       .unique_identifier_bytes = identifier_bytes,
                       .cookie_offset = cookie + field_header_bytes,
@@ -201,6 +215,7 @@ void read_encrypted_fields(std::span<const std::uint8_t> plaintext, Request& req
       }
       ++wanted;
     }
+    if (is_mono_root(plaintext.data(), field)) ask_mono_root(request);
     offset += field.bytes;
   }
   request.cookies_wanted = static_cast<std::uint8_t>(std::min(wanted, cookies_max));

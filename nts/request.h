@@ -17,7 +17,9 @@ inline constexpr std::uint32_t cookies_max = 8;  // RFC 8915 section 5.7: one, a
 struct Request {
   Verdict verdict = Verdict::drop_short;
   std::uint8_t version = 0;
-  std::uint8_t cookies_wanted = 0;  // the one sent plus its valid placeholders, at most cookies_max
+  std::uint8_t cookies_wanted = 0;       // the one sent plus its valid placeholders, at most cookies_max
+  bool asks_mono_root = false;           // mono_root.h
+  std::uint16_t answer_clear_bytes = 0;  // of the fields that an answer carries in the clear
   std::uint16_t unique_identifier_offset = 0;  // of the field, header included; 0 = none
   std::uint16_t unique_identifier_bytes = 0;   // of the whole field
   std::uint16_t cookie_offset = 0;             // of the cookie itself
@@ -31,11 +33,12 @@ struct Request {
 
 // Reads the request in `packet`, the UDP payload.
 // Ensures: on answer_nts, each offset plus its length lies inside `packet`, and answer_nts means "well
-// formed": cookie and tag are not yet verified. On answer_plain, only version and the unique identifier are
-// set.
+// formed": cookie and tag are not yet verified. On answer_plain, only version, the unique identifier and what
+// else the answer carries in the clear are set.
 [[nodiscard]] Request read_request(std::span<const std::uint8_t> packet) noexcept;
 
-// Reads the decrypted fields of an authentic request: counts placeholders among them into `request`.
+// Reads the decrypted fields of an authentic request: counts placeholders among them into `request`, and
+// finds a question for mono_root.h (the answer's stands in the clear, where chrony looks for it).
 // Sets drop_encrypted or drop_placeholder when they are malformed (RFC 8915 section 5.6: they may be shorter
 // than 16 octets here, but are multiples of 4).
 void read_encrypted_fields(std::span<const std::uint8_t> plaintext, Request& request) noexcept;

@@ -276,6 +276,7 @@ void Server::prepare_answers(Batch& batch, const ExpandedKeyRing& keys, const Cl
   scratch.packed = kept;
 
   // Headers and echoed fields of every row that is answered.
+  bool asks_mono_root = false;
   for (std::uint32_t row = 0; row < batch.count; ++row) {
     const Request& request = batch.request[row];
     std::uint8_t* packet = batch.packet[row];
@@ -287,9 +288,16 @@ void Server::prepare_answers(Batch& batch, const ExpandedKeyRing& keys, const Cl
       write_kiss_header(packet, request.version, batch.received[row], kiss_code_of(request.verdict));
       bytes = header_bytes;
     }
-    if (bytes != 0 && request.unique_identifier_offset != 0) bytes = place_unique_identifier(packet, request);
+    if (bytes != 0 && request.answer_clear_bytes != 0) {  // most plain requests have no field at all
+      if (request.unique_identifier_offset != 0) place_unique_identifier(packet, request);
+      asks_mono_root |= request.asks_mono_root;
+      bytes += is_kiss(request.verdict) ? request.unique_identifier_bytes : request.answer_clear_bytes;
+    }
     batch.answer_bytes[row] = static_cast<std::uint16_t>(bytes);
   }
+  batch.asks_mono_root = asks_mono_root;
+  if (asks_mono_root) [[unlikely]]
+    tell_mono_root(batch, {}, {});
   if (kept == 0) return;
 
   // Fresh cookies, all at once, each where it will be sealed a second time under S2C.
@@ -332,6 +340,16 @@ void Server::smear_headers(Batch& batch, const ClockReading& clock) noexcept {
     const bool is_time = request.verdict == Verdict::answer_plain || request.verdict == Verdict::answer_nts;
     if ((batch.smeared >> row & 1) != 0 && is_time && batch.answer_bytes[row] != 0)
       write_header(batch.packet[row], request.version, batch.received[row], clock);
+  }
+}
+
+void Server::tell_mono_root(Batch& batch, const MonoRoot& root, const MonoRoot& smeared) noexcept {
+  for (std::uint32_t row = 0; row < batch.count; ++row) {
+    const Request& request = batch.request[row];
+    const bool is_time = request.verdict == Verdict::answer_plain || request.verdict == Verdict::answer_nts;
+    if (!request.asks_mono_root || !is_time || batch.answer_bytes[row] == 0) continue;
+    write_mono_root(batch.packet[row] + header_bytes + request.unique_identifier_bytes,
+                    (batch.smeared >> row & 1) != 0 ? smeared : root);
   }
 }
 

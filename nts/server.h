@@ -13,6 +13,7 @@
 #include "nts/answer.h"
 #include "nts/batch.h"
 #include "nts/key_ring.h"
+#include "nts/mono_root.h"
 #include "nts/random.h"
 
 namespace nts {
@@ -42,6 +43,10 @@ class Server {
 
   // Writes the headers of the rows of batch.smeared again, from `clock`: smeared time's.
   static void smear_headers(Batch& batch, const ClockReading& clock) noexcept;
+
+  // Fills the fields of mono_root.h in the answers that have one, `smeared` on the rows of batch.smeared.
+  // Until then they say that nothing is known. Nothing to do unless batch.asks_mono_root.
+  static void tell_mono_root(Batch& batch, const MonoRoot& root, const MonoRoot& smeared) noexcept;
 
   // Writes the transmit stamp, `smeared_transmit` on the rows of batch.smeared, and seals. Ensures: for every
   // answered row, receive < transmit, and answer_bytes[i] <= packet_bytes[i]; for every other row

@@ -54,9 +54,9 @@ inline constexpr std::uint32_t transmit_time = 40;
 inline constexpr std::uint8_t mode_client = 3;
 inline constexpr std::uint8_t mode_server = 4;
 inline constexpr std::uint8_t leap_unsynchronised = 3;
-inline constexpr std::uint8_t poll_min = 4;             // RFC 5905 MINPOLL: 16 s
-inline constexpr std::uint8_t poll_max = 17;            // RFC 5905 MAXPOLL: 36 h
-inline constexpr std::uint32_t kiss_ntsn = 0x4e54534e;  // "NTSN", RFC 8915 section 5.7
+inline constexpr std::uint8_t poll_min = 4;                  // RFC 5905 MINPOLL: 16 s
+inline constexpr std::uint8_t poll_max = 17;                 // RFC 5905 MAXPOLL: 36 h
+inline constexpr std::uint32_t kiss_ntsn = 0x4e54534e;       // "NTSN", RFC 8915 section 5.7
 inline constexpr std::uint32_t kiss_code_rate = 0x52415445;  // "RATE", RFC 5905 section 7.4
 inline constexpr std::uint32_t kiss_code_deny = 0x44454e59;  // "DENY", the same
 
@@ -66,6 +66,7 @@ enum class FieldType : std::uint16_t {
   cookie = 0x0204,
   cookie_placeholder = 0x0304,
   authenticator = 0x0404,
+  mono_root = 0xf323,  // experimental: mono_root.h
 };
 inline constexpr std::uint32_t field_header_bytes = 4;
 inline constexpr std::uint32_t field_bytes_min = 16;       // RFC 7822 section 3

@@ -36,7 +36,7 @@ constexpr std::size_t page_bytes(std::size_t value_bytes) {
 }
 
 inline constexpr std::uint64_t page_magic = 0x6b72616d6e6f6f6e;  // "noonmark" read as little-endian octets
-inline constexpr std::uint32_t page_layout_version = 6;
+inline constexpr std::uint32_t page_layout_version = 7;
 
 // keeper -> dataplane. Mode 0640, mlocked and kept out of core dumps on both sides.
 struct KeysPage {

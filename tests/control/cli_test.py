@@ -19,9 +19,9 @@ import pytest
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 NOONMARK = ROOT / "build" / "control" / "noonmark"
-COMMANDS = ("run", "status", "counters", "keys", "ports", "clock", "upstreams", "rotate", "reload", "drain", "undrain",
-            "check", "query")
-ASKING = ("status", "counters", "keys", "ports", "clock", "upstreams", "rotate", "reload")
+COMMANDS = ("run", "status", "counters", "keys", "ports", "clock", "upstreams", "calibrate", "rotate", "reload", "drain",
+            "undrain", "check", "query")
+ASKING = ("status", "counters", "keys", "ports", "clock", "upstreams", "calibrate", "rotate", "reload")
 KE_UID, KEEPER_UID = 62102, 62101  # control/roles.h
 GOOD = """[server]
 name = "time.example.net"

@@ -147,6 +147,7 @@ TEST_F(ServedClockTest, G15_AStateWithAnyFieldOutOfRangeIsRefusedAndTheLastGoodO
       {"synchronised at stratum 0", [](State& s) { s.stratum = 0; }},
       {"unknown state", [](State& s) { s.state = static_cast<hwclock::State>(99); }},
       {"unknown source", [](State& s) { s.source = static_cast<hwclock::Source>(99); }},
+      {"a line at another rate", [](State& s) { s.mono.line.mult = s.mult / 2; }},
       {"precision", [](State& s) { s.precision = 100; }},
       {"name without end", [](State& s) { std::memset(s.source_name, 'x', sizeof s.source_name); }}};
   publish(good_state());
@@ -173,6 +174,72 @@ TEST_F(ServedClockTest, B12_RootDispersionGrowsAtTheDeclaredRateUntilTheEnd) {
     last = dispersion;
   }
   EXPECT_GE(last, 983U) << "15 ms in 1000 s are 983 steps of 2^-16 s";
+}
+
+// What chrony's field 0xF323 tells: the page's bound within 4 ns, where the header's has steps of 15 us.
+TEST_F(ServedClockTest, TheMonoRootIsFinerThanTheHeaderAndNeverBelowThePage) {
+  hwclock::ClockState state = good_state();
+  state.root_delay_ns = 217;
+  state.dispersion0_ns = 345;
+  state.dispersion_rate_ppb = 3;
+  state.mono = {{start_tsc, 0xabcdef01'00000000, state.mult}, 0x1234, 0};
+  publish(state);
+  for (std::uint64_t s = 0; s <= 1000; s += 7) {
+    const std::uint64_t tsc = start_tsc + s * hz;
+    const ClockReading reading = clock_.reading(tsc);
+    const nts::MonoRoot root = clock_.mono_root(tsc);
+    const double fine_ns = root.root_dispersion / 0x1p28 * 1e9;
+    EXPECT_GE(fine_ns, static_cast<double>(hwclock::dispersion_ns_at(state, tsc)));
+    EXPECT_LE(fine_ns, static_cast<double>(hwclock::dispersion_ns_at(state, tsc)) + 4.0);
+    EXPECT_GE(reading.root_dispersion / 65536.0 * 1e9, fine_ns);
+    EXPECT_GE(root.root_delay / 0x1p28 * 1e9, 217.0);
+    EXPECT_LE(root.root_delay / 0x1p28 * 1e9, 221.0);
+    EXPECT_EQ(root.received.units, hwclock::ntp_at(state.mono.line, tsc));
+    EXPECT_EQ(root.epoch, 0x1234U);
+  }
+}
+
+TEST_F(ServedClockTest, TheMonoRootTellsNothingWhenTheHeaderDoesNot) {
+  const auto expect_nothing = [&](std::uint64_t tsc) {
+    static_cast<void>(clock_.reading(tsc));
+    const nts::MonoRoot root = clock_.mono_root(tsc);
+    EXPECT_EQ(root.root_delay, 0xffffffffU);
+    EXPECT_EQ(root.root_dispersion, 0xffffffffU);
+    EXPECT_EQ(root.received.units, 0U);
+    EXPECT_EQ(root.epoch, 0U);
+  };
+  expect_nothing(start_tsc);
+  hwclock::ClockState state = good_state();
+  state.mono = {{start_tsc, 1, state.mult}, 9, 0};
+  publish(state);
+  EXPECT_EQ(clock_.mono_root(start_tsc).epoch, 9U);
+  expect_nothing(state.valid_until + 1);
+  state.leap = 3;
+  publish(state);
+  expect_nothing(start_tsc);
+  state = good_state();
+  publish(state);
+  static_cast<void>(clock_.reading(start_tsc));
+  EXPECT_EQ(clock_.mono_root(start_tsc).received.units, 0U) << "an engine without a rate has no line";
+  EXPECT_NE(clock_.mono_root(start_tsc).root_dispersion, 0xffffffffU) << "and a bound nevertheless";
+}
+
+TEST_F(ServedClockTest, B14_SmearedAddressesHearOfNoLineWhileTheyAreToldAnotherRate) {
+  hwclock::ClockState state = good_state();
+  state.mono = {{start_tsc, 1, state.mult}, 9, 0};
+  publish(state);
+  EXPECT_EQ(clock_.smeared_mono_root(start_tsc).epoch, 9U) << "outside the window they are like the others";
+  state.smear.line = {start_tsc, state.ntp0, state.mult};
+  state.smear.valid_until = start_tsc + 10 * hz;
+  state.smear.off_ns = 500'000'000;
+  publish(state);
+  static_cast<void>(clock_.reading(start_tsc));
+  const nts::MonoRoot root = clock_.smeared_mono_root(start_tsc);
+  EXPECT_EQ(root.received.units, 0U);
+  EXPECT_EQ(root.epoch, 0U);
+  EXPECT_GE(root.root_dispersion / 0x1p28, 0.502);
+  EXPECT_EQ(clock_.mono_root(start_tsc).epoch, 9U);
+  EXPECT_EQ(clock_.smeared_mono_root(start_tsc + 11 * hz).root_dispersion, 0xffffffffU);
 }
 
 TEST_F(ServedClockTest, P41_TheReferenceTimeIsNeverAfterTheReading) {

@@ -119,6 +119,31 @@ TEST_F(SmearedAddress, B14_BothInOneBurstAreToldApart) {
   }
 }
 
+// The whole way of the field, frame to frame: asked for by two, one of them smeared.
+TEST_F(SmearedAddress, B14_TheMonoRootIsToldAsEachIsServed) {
+  hwclock::ClockState state = clock_in_window();
+  state.leap = 0;
+  state.mono = {{state.tsc0, 0xabcd0000'00000000, state.mult}, 77, 0};
+  clock_page_->clock.publish(state);
+  Octets question(24, 0);
+  nts::store_u32(question.data(), 0xf5bedd9a);
+  const Octets request = tests::RequestBuilder().field(0xf323, question).octets();
+  const Octets utc = asked(false, request);
+  const Octets smeared = asked(true, request);
+  for (const Octets& answer : {utc, smeared}) {
+    ASSERT_EQ(answer.size(), request.size()) << "as long as it came";
+    EXPECT_EQ(word_of(answer, 48), 0xf323001cU);
+    EXPECT_EQ(word_of(answer, 52), 0xf5bedd9aU);
+  }
+  const auto passed = static_cast<std::int64_t>(stamp_of(utc, nts::header::receive_time) - state.ntp0);
+  EXPECT_EQ(static_cast<std::int64_t>(stamp_of(utc, 64) - 0xabcd0000'00000000), passed)
+      << "the same moment on two lines of one rate";
+  EXPECT_EQ(word_of(utc, 72), 77U);
+  EXPECT_EQ(stamp_of(smeared, 64), 0U);
+  EXPECT_EQ(word_of(smeared, 72), 0U);
+  EXPECT_GT(word_of(smeared, 60), word_of(utc, 60));
+}
+
 TEST_F(SmearedAddress, B14_IsNotToldOfALeapBeforeTheWindowEither) {
   hwclock::ClockState state = tests::good_clock();
   state.leap = 1;

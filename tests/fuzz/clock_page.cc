@@ -22,6 +22,7 @@ hwclock::ClockState good_state() {
   good.reference_ntp = good.ntp0 - (1ULL << 32);
   good.dispersion0_ns = 1'000;
   good.dispersion_rate_ppb = 15'000;
+  good.mono = {{good.tsc0, good.ntp0, good.mult}, 7, 0};
   good.state = hwclock::State::locked;
   good.source = hwclock::Source::system;
   good.stratum = 1;
@@ -39,6 +40,15 @@ void require_reading(dataplane::ServedClock& clock, std::uint64_t tsc) {
   const nts::ClockReading smeared = clock.smeared(reading, tsc);
   require((smeared.leap == 3) == (smeared.stratum == 0), "smeared: unsynchronised is leap 3 and stratum 0");
   require(smeared.leap == 0 || smeared.leap == 3, "smeared time is never told a leap");
+  for (const bool is_smeared : {false, true}) {
+    const nts::MonoRoot root = is_smeared ? clock.smeared_mono_root(tsc) : clock.mono_root(tsc);
+    const nts::ClockReading& coarse = is_smeared ? smeared : reading;
+    const bool is_known = coarse.leap != 3 && coarse.stratum != 0;
+    require(is_known || (root.root_dispersion == 0xffffffff && root.received == nts::NtpTime{}),
+            "what the header does not know the field of mono_root.h does not tell");
+    require(root.root_dispersion == 0xffffffff || root.root_dispersion / 4096 <= coarse.root_dispersion,
+            "the finer dispersion is within the coarse one");
+  }
 }
 
 void run(Input input) {
@@ -88,6 +98,7 @@ std::vector<Octets> seeds() {
           at(1, offsetof(State, state), {5}),
           at(1, offsetof(State, smear) + offsetof(hwclock::ServedSmear, valid_until), Octets(8, 0x7f)),
           at(1, offsetof(State, smear) + offsetof(hwclock::ServedSmear, off_ns), Octets(8, 0xff)),
+          at(1, offsetof(State, mono) + offsetof(hwclock::ServedMono, line.mult), Octets(8, 0x01)),
           at(1, offsetof(State, source_name), Octets(32, 'x'))};
 }
 

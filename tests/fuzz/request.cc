@@ -3,6 +3,7 @@
 #include "nts/request.h"
 
 #include "nts/cookie.h"
+#include "nts/mono_root.h"
 #include "nts/wire.h"
 #include "tests/fuzz/serving.h"
 #include "tests/nts/aead_session.h"
@@ -35,6 +36,11 @@ void run(Input input) {
     require(request.cookies_wanted >= 1 && request.cookies_wanted <= nts::cookies_max,
             "one to eight cookies");
   }
+  if (request.verdict == nts::Verdict::answer_nts || request.verdict == nts::Verdict::answer_plain) {
+    require(request.answer_clear_bytes ==
+                request.unique_identifier_bytes + (request.asks_mono_root ? nts::mono_root_field_bytes : 0),
+            "an answer's clear fields are the identifier, and what is told to who asks");
+  }
   if (nts::is_answered(request.verdict)) {
     require((input[0] & 7) == nts::mode_client, "only mode 3 is ever answered");
     require((input[0] >> 3 & 7) == 3 || (input[0] >> 3 & 7) == 4, "versions 3 and 4");
@@ -50,7 +56,16 @@ void run(Input input) {
 std::vector<Octets> seeds() {
   tests::RequestBuilder strange;
   strange.field(0x2005, Octets(24, 1)).unique_identifier(40).field(0x0304, Octets(100, 0));
-  return {tests::plain_request(),
+  Octets question(nts::mono_root_field_bytes);
+  nts::write_mono_root(question.data(), {0, 0, {}, 0});
+  const Octets body(question.begin() + 4, question.end());
+  tests::RequestBuilder asking;
+  asking.field(0xf323, body).unique_identifier().cookie(tests::usual_cookie());
+  asking.authenticator(tests::key_of(0xc2));
+  return {tests::RequestBuilder().field(0xf323, body).octets(),
+          tests::RequestBuilder().unique_identifier().field(0xf323, body).field(0xf323, body).octets(),
+          asking.octets(),
+          tests::plain_request(),
           tests::plain_request(3),
           tests::plain_request(4, 6),
           tests::nts_request(),

@@ -47,7 +47,19 @@ std::vector<Octets> seeds() {
   inner[104] = 0x20, inner[105] = 0x05, inner[107] = 4;
   Octets with_inner = start().authenticator(c2s, inner).octets();
   std::copy(inner.begin(), inner.end(), with_inner.end() - static_cast<std::ptrdiff_t>(inner.size()));
+  // The same for the field of nts/mono_root.h, here in the clear and encrypted.
+  Octets question(28, 0);
+  question[0] = 0xf3, question[1] = 0x23, question[3] = 28;
+  question[4] = 0xf5, question[5] = 0xbe, question[6] = 0xdd, question[7] = 0x9a;
+  Octets asking = tests::RequestBuilder()
+                      .field(0xf323, std::span(question).subspan(4))
+                      .unique_identifier()
+                      .cookie(tests::usual_cookie())
+                      .authenticator(c2s, question)
+                      .octets();
+  std::copy(question.begin(), question.end(), asking.end() - static_cast<std::ptrdiff_t>(question.size()));
   std::vector<Octets> all = {
+      with_flags(0, asking),
       with_flags(0, tests::nts_request()),
       with_flags(0, tests::nts_request(7)),
       with_flags(0, with_inner),

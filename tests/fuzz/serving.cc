@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <random>
 
+#include "nts/mono_root.h"
 #include "nts/server.h"
 #include "nts/wire.h"
 #include "tests/nts/aead_session.h"
@@ -15,6 +16,7 @@ using nts::Verdict;
 
 constexpr nts::NtpTime received{0xe000000012345678};
 constexpr nts::NtpTime transmitted{0xe000000022345678};
+constexpr nts::MonoRoot mono_root{1, 2, {0xe000000033333333}, 0x12345678};
 
 class CountingRandom : public nts::RandomSource {
  public:
@@ -90,22 +92,41 @@ void require_header(const Octets& packet, const Octets& answer, bool is_nak) {
           "a kiss says NTSN and no time");
 }
 
-// Header, identifier, and nothing else.
-void require_echo_only(const Octets& packet, const nts::Request& asked, const Octets& answer) {
-  require(answer.size() == std::size_t{48} + asked.unique_identifier_bytes, "identifier and no more");
-  require(std::equal(answer.begin() + 48, answer.end(), packet.begin() + asked.unique_identifier_offset),
+// Header and identifier; what stands behind them begins at the result.
+std::size_t require_echo(const Octets& packet, const nts::Request& asked, const Octets& answer) {
+  const std::size_t end = std::size_t{48} + asked.unique_identifier_bytes;
+  require(answer.size() >= end, "header and identifier");
+  require(std::equal(answer.begin() + 48, answer.begin() + static_cast<std::ptrdiff_t>(end),
+                     packet.begin() + asked.unique_identifier_offset),
           "the identifier is echoed octet for octet");
+  return end;
+}
+
+// And nothing else, but for who asked for the field of mono_root.h.
+void require_echo_only(const Octets& packet, const nts::Request& asked, const Octets& answer,
+                       bool tells_mono_root) {
+  const std::size_t end = require_echo(packet, asked, answer);
+  Octets rest(answer.begin() + static_cast<std::ptrdiff_t>(end), answer.end());
+  Octets expected(tells_mono_root ? nts::mono_root_field_bytes : 0);
+  if (tells_mono_root) nts::write_mono_root(expected.data(), mono_root);
+  require(rest == expected, "identifier, what was asked for, and no more");
 }
 
 void require_authentic(const Octets& packet, const nts::Request& asked, const Octets& session,
                        const Octets& answer) {
   bool is_authentic = false;
+  const std::size_t end = require_echo(packet, asked, answer);
+  if (asked.asks_mono_root) {
+    Octets expected(nts::mono_root_field_bytes);
+    nts::write_mono_root(expected.data(), mono_root);
+    require(
+        answer.size() > end + expected.size() &&
+            std::equal(expected.begin(), expected.end(), answer.begin() + static_cast<std::ptrdiff_t>(end)),
+        "who asks for the field of mono_root.h gets it behind the identifier");
+  }
   const std::vector<Octets> cookies =
-      session_of(asked.cookie_bytes, session).cookies_of(answer, is_authentic);
+      session_of(asked.cookie_bytes, session).cookies_of(answer, is_authentic, asked.asks_mono_root);
   require(is_authentic, "an answer verifies under S2C");
-  require(std::equal(answer.begin() + 48, answer.begin() + 48 + asked.unique_identifier_bytes,
-                     packet.begin() + asked.unique_identifier_offset),
-          "the identifier is echoed octet for octet");
   require(
       !cookies.empty() && cookies.size() <= asked.cookies_wanted && asked.cookies_wanted <= nts::cookies_max,
       "at least one cookie, at most those asked for");
@@ -153,6 +174,7 @@ Served serve(const Octets& packet) {
   batch.received[0] = received;
   core.server.open_requests(batch, core.keys, {});
   core.server.prepare_answers(batch, core.keys, core.clock);
+  if (batch.asks_mono_root) nts::Server::tell_mono_root(batch, mono_root, {});
   core.server.seal_answers(batch, transmitted);
 
   Served served{batch.request[0], {}};
@@ -167,7 +189,7 @@ Served serve(const Octets& packet) {
     require(verdict == asked.verdict, "what is no NTS request keeps the verdict of its form");
     if (served.answer.empty()) return served;
     require_header(packet, served.answer, false);
-    require_echo_only(packet, asked, served.answer);
+    require_echo_only(packet, asked, served.answer, asked.asks_mono_root);
     return served;
   }
   Octets session;
@@ -175,7 +197,7 @@ Served serve(const Octets& packet) {
   if (expected != Verdict::answer_nts) {
     require(verdict == expected, "cookie and seal are judged as nettle judges them");
     require_header(packet, served.answer, true);
-    require_echo_only(packet, asked, served.answer);
+    require_echo_only(packet, asked, served.answer, false);
   } else if (!served.answer.empty()) {
     require(verdict == Verdict::answer_nts, "an authentic request gets no kiss");
     require_header(packet, served.answer, false);

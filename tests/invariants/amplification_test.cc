@@ -51,7 +51,15 @@ std::vector<Octets> golden_frames() {
   return frames;
 }
 
-// The captures are of clients that know AEAD 15 alone: requests under each AEAD besides, over both families.
+// The field of nts/mono_root.h as chrony asks for it.
+Octets mono_root_question() {
+  Octets field(28, 0);
+  nts::store_u64(field.data(), 0xf323001c'f5bedd9a);
+  return field;
+}
+
+// The captures are of clients that know AEAD 15 alone, and no field 0xF323: requests under each AEAD besides,
+// over both families, and some that ask for that field, in the clear and encrypted.
 std::vector<Octets> corpus() {
   std::vector<Octets> frames = golden_frames();
   const std::size_t share = frames.size() / 64;  // so many of each kind: one frame in five
@@ -64,6 +72,17 @@ std::vector<Octets> corpus() {
       if (spec.payload.size() > dataplane::request_bytes_max) continue;
       frames.insert(frames.end(), share, spec.build());
     }
+    tests::FrameSpec spec;
+    spec.to = tests::golden_mac;
+    const Octets question = mono_root_question();
+    tests::RequestBuilder asking;
+    asking.field(0xf323, std::span(question).subspan(4)).unique_identifier();
+    spec.payload = asking.octets();
+    frames.insert(frames.end(), share, spec.build());
+    asking.cookie(session.cookie());
+    session.authenticate(asking, session.c2s, session.aead_of().nonce_bytes, question);
+    spec.payload = asking.octets();
+    frames.insert(frames.end(), share, spec.build());
   }
   return frames;
 }

@@ -67,13 +67,16 @@ struct AeadSession {
     return builder.octets();
   }
 
-  // Opens an authenticated answer: identifier, then an authenticator that ends the packet.
-  [[nodiscard]] std::vector<Octets> cookies_of(const Octets& answer, bool& authentic) const {
+  // Opens an authenticated answer: identifier, with `is_told` the field of nts/mono_root.h, then an
+  // authenticator that ends the packet.
+  [[nodiscard]] std::vector<Octets> cookies_of(const Octets& answer, bool& authentic,
+                                               bool is_told = false) const {
     authentic = false;
     bool whole = false;
     const std::vector<SeenField> fields = fields_of(answer, 48, whole);
-    if (!whole || fields.size() != 2 || fields[0].type != 0x0104 || fields[1].type != 0x0404) return {};
-    const Octets& body = fields[1].body;
+    if (!whole || fields.size() != (is_told ? 3 : 2) || fields[0].type != 0x0104) return {};
+    if ((is_told && fields[1].type != 0xf323) || fields.back().type != 0x0404) return {};
+    const Octets& body = fields.back().body;
     const std::size_t nonce_bytes = aead_of().nonce_bytes;
     if (body.size() < 4 + nonce_bytes + 16 || nts::load_u16(body.data()) != nonce_bytes) return {};
     if (nts::load_u16(body.data() + 2) != body.size() - 4 - nonce_bytes) return {};

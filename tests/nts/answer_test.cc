@@ -17,7 +17,7 @@ TEST(PlanNtsAnswer, P48_C19_NeverPromisesMoreThanTheRequestHadOctets) {
       for (std::uint8_t wanted = 1; wanted <= nts::cookies_max; ++wanted) {
         nts::Request request;
         request.cookie_bytes = static_cast<std::uint16_t>(field - 4);
-        request.unique_identifier_bytes = identifier;
+        request.unique_identifier_bytes = request.answer_clear_bytes = identifier;
         request.cookies_wanted = wanted;
         const std::uint32_t fixed = 48U + identifier + 4 + 4 + aead.nonce_bytes + 16;
         for (std::uint32_t bytes = 48; bytes <= 2200; ++bytes) {

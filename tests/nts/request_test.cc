@@ -261,7 +261,8 @@ TEST(ReadRequest, C11_P25_WhatIsReadAtAGlanceIsWhatTheWalkReads) {
   const auto all_of = [](const Request& r) {
     return std::tuple(r.verdict, r.version, r.cookies_wanted, r.unique_identifier_offset,
                       r.unique_identifier_bytes, r.cookie_offset, r.cookie_bytes, r.authenticator_offset,
-                      r.nonce_offset, r.nonce_bytes, r.sealed_offset, r.sealed_bytes);
+                      r.nonce_offset, r.nonce_bytes, r.sealed_offset, r.sealed_bytes, r.asks_mono_root,
+                      r.answer_clear_bytes);
   };
   const Octets usual = nts_request();
   ASSERT_EQ(usual.size(), 228U);

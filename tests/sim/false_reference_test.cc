@@ -54,6 +54,33 @@ TEST(Simulated, S7_ASpoofedReferenceIsNotFollowed) {
   }
 }
 
+// Half an hour of being dragged off slowly. What is steeper than the oscillator could be is held over within
+// a minute, and then the oscillator keeps the time; what is gentler no receiver alone can tell from the
+// oscillator, and it is followed: that is what upstreams are for (hwclock/README.md).
+TEST(Simulated, S7_ASlowDragIsHeldOverWhereTheOscillatorKnowsBetter) {
+  for (const Drag& drag : drags()) {
+    SCOPED_TRACE(drag.scenario.name);
+    for (const std::uint64_t seed : seeds(5, 1000)) {
+      SCOPED_TRACE(replay(seed));
+      const Result result = run(drag.scenario, seed);
+      EXPECT_EQ(result.went_back, 0U);
+      EXPECT_EQ(result.promised_steps, 0U);
+      EXPECT_EQ(result.invalid, 0U);
+      const std::int64_t seen_s = first_in(result, drag_begin_s, State::holdover);
+      if (drag.seen_s_max == 0) {
+        // Nothing is served that the reference did not say.
+        EXPECT_LT(largest_error_ns(result, drag_begin_s, drag_begin_s + drag_s),
+                  drag.ns_per_s * static_cast<double>(drag_s) + 100.0);
+        continue;
+      }
+      ASSERT_GE(seen_s, drag_begin_s);
+      EXPECT_LE(seen_s, drag_begin_s + drag.seen_s_max);
+      EXPECT_LT(largest_error_ns(result, drag_begin_s, seen_s + 1),
+                drag.ns_per_s * static_cast<double>(drag.seen_s_max));
+    }
+  }
+}
+
 // The pulses of a receiver without its antenna wander before they stop.
 TEST(Simulated, S8_AnUnpluggedAntennaDoesNotTakeUsAlong) {
   const Scenario scenario =

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cstdio>
 #include <string_view>
 
 namespace sim {
@@ -62,6 +63,55 @@ Scenario holdover(const OscillatorModel& oscillator, std::int64_t lock_s, std::i
     if (hours * 3600 <= hold_s) scenario.looks_s.push_back(lock_s + hours * 3600);
   }
   return scenario;
+}
+
+std::vector<Drag> drags() {
+  struct Row {
+    OscillatorModel oscillator;
+    double ns_per_s;
+    std::int64_t seen_s_max;
+  };
+  constexpr Row rows[] = {
+      {cheap_xo, 1000.0, 60}, {tcxo, 3.0, 0},    {tcxo, 10.0, 60},   {tcxo, 100.0, 60},
+      {tcxo, 1000.0, 60},     {ocxo, 0.1, 0},    {ocxo, 0.3, 0},     {ocxo, 1.0, 60},
+      {ocxo, 10.0, 60},       {ocxo, 100.0, 60}, {rubidium, 0.1, 0}, {rubidium, 1.0, 60},
+  };
+  std::vector<Drag> all;
+  for (const Row& row : rows) {
+    Scenario scenario = calibrated(row.oscillator, 10.0);
+    char name[32];
+    std::snprintf(name, sizeof name, "/drag-%g", row.ns_per_s);
+    scenario.name += name;
+    scenario.seconds = drag_begin_s + drag_s;
+    scenario.events = {{Fault::ramp, drag_begin_s, drag_begin_s + drag_s, row.ns_per_s}};
+    scenario.keeps_trace = true;
+    all.push_back({std::move(scenario), row.ns_per_s, row.seen_s_max});
+  }
+  return all;
+}
+
+std::vector<Scenario> nic_clocks() {
+  std::vector<Scenario> all;
+  const auto add = [&](const char* name, const OscillatorModel& oscillator, double latch_part,
+                       std::vector<Event> events) -> Scenario& {
+    Scenario scenario = calibrated(oscillator, 10.0);
+    scenario.name.append("/").append(name);
+    scenario.seconds = 3 * 3600;
+    scenario.nic.is_used = true;
+    scenario.nic.latch_part = latch_part;
+    scenario.events = std::move(events);
+    all.push_back(std::move(scenario));
+    return all.back();
+  };
+  add("nic", tcxo, 0.5, {});
+  add("nic", ocxo, 0.5, {});
+  add("nic-latched-early", tcxo, 0.1, {});
+  add("nic-latched-late", ocxo, 0.9, {});
+  add("nic-outage", tcxo, 0.5, {{Fault::outage, 3600, 5400}});
+  add("nic-set", tcxo, 0.5, {{Fault::nic_set, 3600, 3601, 1e6}, {Fault::nic_set, 5400, 5401, -3e9}});
+  add("nic-double-edge", tcxo, 0.5, {{Fault::double_edge, 3600, 5400}});
+  add("nic-busy", tcxo, 0.3, {}).nic.slow_chance = 0.5;
+  return all;
 }
 
 std::vector<Scenario> hardships() {

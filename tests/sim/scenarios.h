@@ -28,4 +28,17 @@ struct Cell {
 // S5: whatever may happen to a clock, in six hours each.
 [[nodiscard]] std::vector<Scenario> hardships();
 
+// S7: a reference that is dragged off, from `drag_begin_s` on and for `drag_s`; the steeper, the sooner seen.
+inline constexpr std::int64_t drag_begin_s = 7'200;
+inline constexpr std::int64_t drag_s = 1'800;
+struct Drag {
+  Scenario scenario;
+  double ns_per_s;
+  std::int64_t seen_s_max;  // held over within so many seconds, in every run; 0: may not be seen at all
+};
+[[nodiscard]] std::vector<Drag> drags();
+
+// Pulses that a NIC's clock has stamped, whose own readings cost time.
+[[nodiscard]] std::vector<Scenario> nic_clocks();
+
 }  // namespace sim

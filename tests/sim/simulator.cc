@@ -5,8 +5,11 @@
 #include <deque>
 #include <memory>
 #include <numbers>
+#include <optional>
 
+#include "hwclock/mono_line.h"
 #include "hwclock/tsc_fit.h"
+#include "tests/sim/noise.h"
 
 namespace sim {
 namespace {
@@ -17,29 +20,8 @@ constexpr std::uint64_t tick_hz = 4'000'000'000;
 constexpr std::int32_t tai_minus_utc_s = 37;
 constexpr int publications_a_second = 8;
 constexpr double ns_per_unit = 1e9 / 0x1p32;
-
-// Normal numbers by Box and Muller: std::normal_distribution differs between libraries.
-class Noise {
- public:
-  explicit Noise(std::uint64_t seed) : random_(seed) {}
-  double uniform() { return static_cast<double>(random_() >> 11) * 0x1p-53; }
-  double normal() {
-    if (has_spare_) {
-      has_spare_ = false;
-      return spare_;
-    }
-    const double radius = std::sqrt(-2.0 * std::log(1.0 - uniform()));
-    const double angle = 2.0 * std::numbers::pi * uniform();
-    spare_ = radius * std::sin(angle);
-    has_spare_ = true;
-    return radius * std::cos(angle);
-  }
-
- private:
-  std::mt19937_64 random_;
-  double spare_ = 0.0;
-  bool has_spare_ = false;
-};
+constexpr std::uint64_t nic_seed = 0x6e6963;  // its noise is not the oscillator's
+constexpr std::int64_t mono_span_s = 256;
 
 class World {
  public:
@@ -55,6 +37,7 @@ class World {
     }
     engine_->set_leap(plan);
     leap_ = plan;
+    if (scenario.nic.is_used) nic_.emplace(scenario.nic, tick_hz, seed ^ nic_seed);
   }
 
   Result run() {
@@ -87,6 +70,13 @@ class World {
     second_ns_ = rate_ppb_ + swing_ppb + flicker_ppb() + oscillator.white_ns * noise_.normal();
     next_phase_ns_ = phase_ns_ + second_ns_;
 
+    if (nic_) {
+      nic_->pass(second);
+      for (const Event& event : scenario_.events) {
+        if (event.fault == Fault::nic_set && second == event.begin_s)
+          nic_->set_by(static_cast<std::int64_t>(event.amount));
+      }
+    }
     pulse(second);
     for (int i = 0; i < publications_a_second; ++i) {
       const double part_s = (i + 0.4) / publications_a_second;
@@ -155,6 +145,7 @@ class World {
           late_s += event.amount;
           break;
         case Fault::rate_jump:
+        case Fault::nic_set:
           break;
       }
     }
@@ -188,10 +179,18 @@ class World {
 
   // Hands over what is due.
   void deliver(std::int64_t second, double part_s) {
+    if (nic_) {
+      nic_->look(part_s, [&](double at_s) { return tick_at(second, at_s); });
+      engine_->set_window_error(nic_->window_ns());
+      result_.nic_steps = nic_->steps_seen();
+    }
     while (!inputs_.empty() && inputs_.front().after(second) <= part_s) {
       const Input& input = inputs_.front();
       const std::uint64_t tick = tick_at(second, input.after(second));
-      if (input.is_pulse) {
+      if (input.is_pulse && nic_) {
+        if (const auto edge = nic_->edge(input.after(second)))
+          engine_->take_pulse(edge->tick, input.correction_ns, edge->sigma_ns);
+      } else if (input.is_pulse) {
         engine_->take_pulse(tick, input.correction_ns);
       } else {
         engine_->take_time_of_day({tick, input.tai_s});
@@ -204,6 +203,7 @@ class World {
     const ClockState before = state_;
     const std::uint64_t tick = tick_at(second, part_s);
     state_ = engine_->publish(tick);
+    mono_.follow(state_, tick);
     if (!hwclock::is_valid(state_)) ++result_.invalid;
     if (before.tsc_hz == 0) return;
     const bool stepped = state_.step_count != before.step_count;
@@ -219,6 +219,7 @@ class World {
 
   void compare(std::int64_t second, double part_s, bool is_whole) {
     const std::uint64_t tick = tick_at(second, part_s);
+    true_part_s_ = part_s;
     const std::int64_t tai_ns =
         (scenario_.tai_start_s + second) * std::int64_t{1'000'000'000} + std::llround(part_s * 1e9);
     const std::int64_t utc_ns =
@@ -245,6 +246,27 @@ class World {
     result_.steepest_ppb = std::max(result_.steepest_ppb, slope_ppb);
     if (std::fabs(error_ns) > bound_ns && result_.violations++ == 0) result_.first_violation_s = second;
     if (is_whole) bounds_.push_back(static_cast<float>(bound_ns));
+    if (is_whole) compare_mono(second, tick);
+  }
+
+  // The line of field 0xF323 against true time, over spans without a new epoch.
+  void compare_mono(std::int64_t second, std::uint64_t tick) {
+    if (result_.mono_epochs == 0 || state_.mono.epoch != mono_epoch_) {
+      mono_epoch_ = state_.mono.epoch;
+      ++result_.mono_epochs;
+      mono_second_ = -1;
+    }
+    if (mono_second_ >= 0 && second < mono_second_ + mono_span_s) return;
+    const std::uint64_t told = ntp_at(state_.mono.line, tick);
+    const double true_s = static_cast<double>(second) + true_part_s_;
+    if (mono_second_ >= 0) {
+      const double passed_s = static_cast<double>(told - mono_told_) / 0x1p32;
+      const double off_ppb = 1e9 * std::fabs(passed_s / (true_s - mono_true_s_) - 1.0);
+      result_.mono_off_ppb = std::max(result_.mono_off_ppb, off_ppb);
+    }
+    mono_second_ = second;
+    mono_told_ = told;
+    mono_true_s_ = true_s;
   }
 
   void finish() {
@@ -268,6 +290,13 @@ class World {
   std::deque<Input> inputs_;
   hwclock::LeapPlan leap_;
   std::unique_ptr<hwclock::Discipline> engine_;
+  std::optional<NicClock> nic_;
+  hwclock::MonoLine mono_{1};
+  std::uint32_t mono_epoch_ = 0;
+  std::int64_t mono_second_ = -1;  // where the present span began, and ...
+  std::uint64_t mono_told_ = 0;    // ... what the line told there
+  double mono_true_s_ = 0.0;
+  double true_part_s_ = 0.0;
   ClockState state_{};
   double squares_ = 0.0;
   std::vector<float> bounds_;

@@ -8,11 +8,11 @@
 
 #include <array>
 #include <cstdint>
-#include <random>
 #include <string>
 #include <vector>
 
 #include "hwclock/discipline.h"
+#include "tests/sim/nic_clock.h"
 
 namespace sim {
 
@@ -58,7 +58,8 @@ enum class Fault : std::uint8_t {
   double_edge,    // a second edge after every pulse
   trailing_edge,  // the other edge of a pulse that is so many seconds long
   late_message,   // s, on top of the usual delay
-  rate_jump       // of the oscillator, ppb: it really does
+  rate_jump,      // of the oscillator, ppb: it really does
+  nic_set         // the NIC's clock, by so many ns, once
 };
 
 struct Event {
@@ -72,6 +73,7 @@ struct Scenario {
   std::string name;
   OscillatorModel oscillator;
   ReceiverModel receiver;
+  NicModel nic;  // that stamps the pulses, if it is used
   hwclock::DisciplinePolicy policy;
   std::int64_t seconds = 86'400;
   std::int64_t judged_from_s = 0;  // errors before are not counted
@@ -116,6 +118,9 @@ struct Result {
   std::int64_t locked_at_s = -1;
   std::array<std::uint64_t, 7> seconds_in{};  // by hwclock::State
   double steepest_ppb = 0.0;                  // of the line while it was promised, against the true rate
+  double mono_off_ppb = 0.0;  // the line of field 0xF323: the most its mean rate over 256 s was off, promised
+  std::uint64_t mono_epochs = 0;  // that were told
+  std::uint64_t nic_steps = 0;    // of the NIC's clock, that were seen
   std::vector<Look> looks;
   std::vector<Sample> trace;  // if the scenario keeps one
 };
