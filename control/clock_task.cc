@@ -103,6 +103,11 @@ class ClockTask {
     asio::co_spawn(io_, stop_at_signal(io_), rethrow);
   }
 
+  // At the end.
+  void finish() {
+    if (gnss_) gnss_->save_memory();
+  }
+
  private:
   asio::awaitable<void> keep_time() {
     asio::steady_timer timer(io_);
@@ -470,6 +475,7 @@ int run_clock(const Config& config) {
   ClockTask task(io, config);
   task.start();
   io.run();
+  task.finish();
   return 0;
 }
 

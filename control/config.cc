@@ -187,7 +187,9 @@ std::vector<Section> sections_of(Config& config) {
         {"lock_error_max_us", [&](V v) { gnss.lock_error_max_us = read_number(v, 1, 1'000'000); }},
         {"holdover_max_s", [&](V v) { gnss.holdover_max_s = read_number(v, 10, ten_years_s); }},
         {"reference_id", [&](V v) { gnss.reference_id = read_gnss_reference_id(v); }},
-        {"leap_seconds", [&](V v) { gnss.leap_seconds = read_path(v); }}}},
+        {"leap_seconds", [&](V v) { gnss.leap_seconds = read_path(v); }},
+        {"stands_within_m", [&](V v) { gnss.stands_within_m = read_number(v, 0, 100'000); }},
+        {"memory", [&](V v) { gnss.memory = read_path(v); }}}},
       {"paths", {{"pages", [&](V v) { config.paths.pages = read_path(v, pages_path_bytes_max); }}}},
   };
 }
@@ -327,6 +329,10 @@ void require_complete(const Config& config, const std::string& file) {
     missing("[nts_ke] private_key", "write the path of the PEM file, or set [server] answer_nts = false");
   }
   require_upstreams_agree(config, file);
+  if (!config.gnss.memory.empty() && config.gnss.memory.parent_path() == config.keys.file.parent_path()) {
+    refuse_at(file, {0, 0}, "[gnss] memory is in the directory of [keys] file, which is the keeper's alone",
+              "give it a directory of its own, like \"/var/lib/noonmark/clock/oscillator\"");
+  }
   if (config.clock.source == ClockSource::gnss) {
     const PulseKind kind = config.gnss.pulse.kind;
     const bool is_numbered = kind == PulseKind::shm || kind == PulseKind::sock ||
@@ -334,7 +340,7 @@ void require_complete(const Config& config, const std::string& file) {
     if (config.gnss.pulse.kind == PulseKind::none) {
       missing("[gnss] pulse", "write where the pulses come from, like \"pps:/dev/pps0\"");
     }
-    if (config.gnss.receiver.empty() && !is_numbered && !has_fallback(config)) {
+    if (!config.gnss.has_receiver() && !is_numbered && !has_fallback(config)) {
       missing("[gnss] receiver",
               "write the receiver's serial line: it says which second a pulse begins; or let an [[upstream]] "
               "say it");

@@ -66,7 +66,8 @@ enum class PulseKind : std::uint8_t {
   phc_tai,  // a NIC's clock that somebody else steers, in TAI
   phc_utc,
   extts_rising,  // edges on a pin of a NIC's clock
-  extts_falling
+  extts_falling,
+  gpsd  // as it reports them
 };
 
 struct PulseInput {
@@ -88,7 +89,7 @@ struct Config {
   struct Server {
     std::string name;                 // what clients ask for; goes into messages and the Server record
     bool addresses_automatic = true;  // addresses = "auto": all global addresses of the devices' interfaces
-    std::vector<shm::Address> addresses;  // addresses = ["192.0.2.1/24", "2001:db8::1/64"]
+    std::vector<shm::Address> addresses;          // addresses = ["192.0.2.1/24", "2001:db8::1/64"]
     std::vector<shm::Address> smeared_addresses;  // of ours, without a prefix: never told of a leap second
     std::uint16_t ntp_port = 123;
     bool answer_plain = true;
@@ -154,13 +155,15 @@ struct Config {
     std::uint32_t holdover_max_error_us = 1000;  // beyond this root dispersion the clock says unsynchronised
     std::uint32_t drift_ppb = 15000;             // how fast the error grows without news (RFC 5905: 15 ppm)
     hwclock::SmearKind smear = hwclock::SmearKind::none;  // how [server] smeared_addresses meet a leap second
-    std::uint32_t upstream_max_error_us = 1'000'000;  // beyond this, time from upstreams is none
-    std::uint32_t upstream_quorum = 2;                // so many authenticated ones may contradict a receiver
+    std::uint32_t upstream_max_error_us = 1'000'000;      // beyond this, time from upstreams is none
+    std::uint32_t upstream_quorum = 2;  // so many authenticated ones may contradict a receiver
   } clock;
 
   // Of source "gnss": a receiver, its pulses, and what is known of both.
   struct Gnss {
     std::filesystem::path receiver;  // a serial line with NMEA or UBX; empty: pulses name their seconds
+    std::string gpsd_host;           // receiver = "gpsd:127.0.0.1:2947": a loopback address, or empty
+    std::uint16_t gpsd_port = 0;
     std::uint32_t baud = 9600;
     PulseInput pulse;                       // "pps:/dev/pps0", "sock:/run/noonmark/clock/pulse", "shm:2"
     std::int32_t pulse_delay_ns = 0;        // how late a pulse is seen: interrupt, input
@@ -171,6 +174,11 @@ struct Config {
     std::uint32_t holdover_max_s = 86'400;
     std::string reference_id = "GPS";
     std::filesystem::path leap_seconds = "/usr/share/zoneinfo/leap-seconds.list";
+    std::filesystem::path memory;         // what was learned of the oscillator; empty: nothing is kept
+    std::uint32_t stands_within_m = 100;  // a receiver that jumps further is not believed; 0: it travels
+
+    // Somebody says which second a pulse begins, and whether to believe it.
+    [[nodiscard]] bool has_receiver() const noexcept { return !receiver.empty() || !gpsd_host.empty(); }
   } gnss;
 
   std::vector<Upstream> upstreams;  // [[upstream]], one section each

@@ -136,6 +136,8 @@ constexpr Row rows[] = {
     row<&Config::gnss, &Gnss::lock_error_max_us>("[gnss] lock_error_max_us", Taken::at_restart),
     row<&Config::gnss, &Gnss::holdover_max_s>("[gnss] holdover_max_s", Taken::at_restart),
     row<&Config::gnss, &Gnss::leap_seconds>("[gnss] leap_seconds", Taken::at_restart),
+    row<&Config::gnss, &Gnss::stands_within_m>("[gnss] stands_within_m", Taken::at_restart),
+    row<&Config::gnss, &Gnss::memory>("[gnss] memory", Taken::at_restart),
     upstream_row<&Upstream::host>("[[upstream]] host"),
     upstream_row<&Upstream::port>("[[upstream]] port"),
     upstream_row<&Upstream::nts>("[[upstream]] nts"),

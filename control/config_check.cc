@@ -50,10 +50,12 @@ class Check {
       report_.errors.push_back(place_ + wrong.what());
     }
     if (config.ke_workers() != 0) look_at_certificate(config);
+    look_at_directory("[keys] file", config.keys.file.parent_path(), require_keys_directory);
+    if (!config.gnss.memory.empty())
+      look_at_directory("[gnss] memory", config.gnss.memory.parent_path(), require_memory_directory);
     for (const Upstream& upstream : config.upstreams) {
       if (!upstream.ca.empty()) look_at_authorities(upstream.ca);
     }
-    look_at_keys_directory(config.keys.file.parent_path());
     look_at_machine(config);
   }
 
@@ -155,16 +157,17 @@ class Check {
     }
   }
 
-  void look_at_keys_directory(const std::filesystem::path& directory) {
+  void look_at_directory(const std::string& key, const std::filesystem::path& directory,
+                         void (*require)(const std::filesystem::path&)) {
     struct stat status {};
     if (::lstat(directory.c_str(), &status) != 0 && errno == EACCES) {
-      warn("[keys] file", directory, "this user may not look at it; check as root");
+      warn(key, directory, "this user may not look at it; check as root");
       return;
     }
     try {
-      require_keys_directory(directory);
+      require(directory);
     } catch (const DirectoryError& wrong) {
-      report_.errors.push_back(place_ + "[keys] file " + wrong.what());
+      report_.errors.push_back(place_ + key + " " + wrong.what());
     }
   }
 

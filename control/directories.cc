@@ -97,6 +97,29 @@ void make_above(const fs::path& directory) {
   make(above, 0, 0, open_to_readers);
 }
 
+// `purpose`: what it is for, to follow its name.
+void require_private_directory(const fs::path& directory, const Identity& owner, const std::string& purpose) {
+  fs::path there = directory;  // or the nearest above it that is
+  for (struct stat ignored{}; ::lstat(there.c_str(), &ignored) != 0 && errno == ENOENT;)
+    there = there.parent_path();
+  if (there != directory) return require_enterable_by_all(there);
+  const struct stat status = look_at(directory);
+  if (status.st_uid != owner.uid) {
+    fail(directory, purpose + " and belongs to user " + std::to_string(status.st_uid) + "; chown it to " +
+                        std::to_string(owner.uid) + ", the " + std::string(owner.name));
+  }
+  if ((status.st_mode & 07777) != private_mode) {
+    fail(directory, purpose + " and has mode " + octal(status.st_mode) + "; chmod it to 0700");
+  }
+  require_enterable_by_all(directory.parent_path());
+}
+
+void make_private_directory(const fs::path& directory, const Identity& owner, const std::string& purpose) {
+  make_above(directory);
+  make(directory, owner.uid, owner.gid, private_mode);
+  require_private_directory(directory, owner, purpose);
+}
+
 Descriptor open_directory(const fs::path& path) {
   Descriptor opened(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
   if (!opened.is_open()) fail(path, "cannot be opened (" + reason() + "); see who changed it");
@@ -135,27 +158,19 @@ void make_page_directories(const fs::path& pages) {
 }
 
 void require_keys_directory(const fs::path& directory) {
-  const uid_t keeper = identity_of(Role::keeper).uid;
-  fs::path there = directory;  // or the nearest above it that is
-  for (struct stat ignored{}; ::lstat(there.c_str(), &ignored) != 0 && errno == ENOENT;)
-    there = there.parent_path();
-  if (there != directory) return require_enterable_by_all(there);
-  const struct stat status = look_at(directory);
-  if (status.st_uid != keeper) {
-    fail(directory, "holds the keys and belongs to user " + std::to_string(status.st_uid) + "; chown it to " +
-                        std::to_string(keeper) + ", the keeper");
-  }
-  if ((status.st_mode & 07777) != private_mode) {
-    fail(directory, "holds the keys and has mode " + octal(status.st_mode) + "; chmod it to 0700");
-  }
-  require_enterable_by_all(directory.parent_path());
+  require_private_directory(directory, identity_of(Role::keeper), "holds the keys");
 }
 
 void make_keys_directory(const fs::path& directory) {
-  const Identity& keeper = identity_of(Role::keeper);
-  make_above(directory);
-  make(directory, keeper.uid, keeper.gid, private_mode);
-  require_keys_directory(directory);
+  make_private_directory(directory, identity_of(Role::keeper), "holds the keys");
+}
+
+void require_memory_directory(const fs::path& directory) {
+  require_private_directory(directory, identity_of(Role::clock), "holds the clock's memory");
+}
+
+void make_memory_directory(const fs::path& directory) {
+  make_private_directory(directory, identity_of(Role::clock), "holds the clock's memory");
 }
 
 void require_runnable_by_all(const fs::path& program) {

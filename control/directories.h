@@ -32,6 +32,10 @@ void require_keys_directory(const std::filesystem::path& directory);
 // Makes it, or requires what is there. Throws DirectoryError.
 void make_keys_directory(const std::filesystem::path& directory);
 
+// The same for the directory in which the clock role remembers its oscillator.
+void require_memory_directory(const std::filesystem::path& directory);
+void make_memory_directory(const std::filesystem::path& directory);
+
 // Throws DirectoryError unless every user may run `program`: it and all directories above it.
 void require_runnable_by_all(const std::filesystem::path& program);
 

@@ -37,13 +37,13 @@ GnssInputs::GnssInputs(const Config::Gnss& config, std::uint64_t tick_hz, const 
       leaps_(leaps),
       known_good_utc_s_(known_good_utc_s),
       tick_hz_(static_cast<double>(tick_hz)),
-      receiver_(tick_hz, leaps, known_good_utc_s),
+      receiver_(tick_hz, leaps, known_good_utc_s, config.stands_within_m),
       stamps_(tick_hz) {
   waiting_.reserve(waiting_max);
 }
 
 void GnssInputs::open_receiver() {
-  if (!has_receiver() || receiver_line_.is_open()) return;
+  if (config_.receiver.empty() || receiver_line_.is_open()) return;
   receiver_line_ = Descriptor(hwclock::open_serial_line(config_.receiver, config_.baud));
   ++counters_.openings;
 }
@@ -75,6 +75,7 @@ void GnssInputs::open_pulse() {
           static_cast<std::uint64_t>(tick_hz_));
       phc_trouble_ = PhcTrouble::none;
       break;
+    case PulseKind::gpsd:
     case PulseKind::none:
       return;
   }

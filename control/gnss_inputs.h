@@ -97,7 +97,7 @@ class GnssInputs {
   [[nodiscard]] std::int64_t tai_ns_of(std::int64_t utc_ns) const;
   void add(const Event& event);
   void hand_on(const Event& event, hwclock::Discipline& discipline);
-  [[nodiscard]] bool has_receiver() const noexcept { return !config_.receiver.empty(); }
+  [[nodiscard]] bool has_receiver() const noexcept { return config_.has_receiver(); }
 
   const Config::Gnss& config_;
   const hwclock::LeapTable& leaps_;

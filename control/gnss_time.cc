@@ -1,11 +1,14 @@
 #include "control/gnss_time.h"
 
 #include <algorithm>
+#include <chrono>
 #include <cmath>
 #include <cstdio>
+#include <system_error>
 
 #include "control/file_check.h"
 #include "control/log.h"
+#include "control/oscillator_file.h"
 #include "hwclock/calendar.h"
 
 namespace control {
@@ -16,6 +19,7 @@ constexpr double units_per_ns = 0x1p32 / 1e9;
 constexpr std::uint64_t ns_per_us = 1000;
 constexpr const char* contradicted = "a majority of the authenticated upstreams contradicts the receiver";
 constexpr std::size_t leap_file_bytes_max = 1 << 20;
+constexpr double save_interval_s = 600.0;
 
 // What is usual where nobody measured it: a pulse's unsteadiness, and what may be wrong with it all the time.
 struct Usual {
@@ -35,6 +39,8 @@ constexpr Usual usual_of(PulseKind kind) noexcept {
     case PulseKind::phc_tai:
     case PulseKind::phc_utc:
       return {1'000.0, phc_error_usual_ns};  // nobody says how well it is steered
+    case PulseKind::gpsd:                    // says itself how precise it takes a pulse for
+      return {1'000.0, 1'000'000.0};
     case PulseKind::shm:
     case PulseKind::none:
       break;
@@ -79,6 +85,22 @@ const char* sentence_of(hwclock::NumberingDoubt doubt) noexcept {
       return "the receiver's messages give different seconds";
   }
   return "";
+}
+
+// To follow the file's name; null where nothing has come of it.
+const char* sentence_of(hwclock::MemoryFate fate) noexcept {
+  switch (fate) {
+    case hwclock::MemoryFate::confirmed:
+      return ": the pulses agree with what was remembered of the oscillator";
+    case hwclock::MemoryFate::too_old:
+      return " is not used: it is older than 30 days; the oscillator is learned anew";
+    case hwclock::MemoryFate::from_later:
+      return " is not used: it is of a time that is still to come; the oscillator is learned anew";
+    case hwclock::MemoryFate::refuted:
+      return " is not used: the pulses do not agree with it; the oscillator is learned anew";
+    default:
+      return nullptr;
+  }
 }
 
 }  // namespace
@@ -128,6 +150,67 @@ GnssTime::GnssTime(const Config& config, std::uint64_t tsc_hz, std::int32_t prec
       smear_(config.clock.smear) {
   if (left_behind_) smear_.resume(left_behind_->smear);
   if (!leap_warning_.empty()) log(Severity::warning, leap_warning_);
+  if (!config_.gnss.memory.empty()) recall();
+}
+
+void GnssTime::recall() {
+  const RecalledOscillator recalled = recall_oscillator(config_.gnss.memory);
+  std::string fault = recalled.fault;
+  if (recalled.memory && !discipline_->recall(*recalled.memory, recalled.restart_sigma_ppb))
+    fault = "it is of a counter that ticks at another rate, or of pulses with another sigma";
+  memory_fate_ = discipline_->estimator().memory_fate();
+  if (fault.empty()) return;
+  log(Severity::warning, "[gnss] memory " + config_.gnss.memory.native() + " is not used: " + fault +
+                             "; the oscillator is learned anew");
+}
+
+// Nothing that is contradicted or not promised is worth remembering.
+std::unique_ptr<hwclock::OscillatorMemory> GnssTime::memory() const {
+  const bool is_good =
+      (discipline_->state() == hwclock::State::locked || discipline_->state() == hwclock::State::holdover) &&
+      !discipline_->is_contradicted() && discipline_->estimator().has_learned();
+  if (config_.gnss.memory.empty() || !is_good) return nullptr;
+  auto memory = std::make_unique<hwclock::OscillatorMemory>();
+  discipline_->estimator().remember(*memory);
+  return memory;
+}
+
+void GnssTime::save_memory() {
+  if (saving_.valid()) saving_.wait();
+  const auto memory = this->memory();
+  if (!memory) return;
+  const std::string fault = save_oscillator(config_.gnss.memory, *memory);
+  if (!fault.empty())
+    log(Severity::warning, "[gnss] memory " + config_.gnss.memory.native() + " was not saved: " + fault);
+}
+
+void GnssTime::tend_memory() {
+  if (const hwclock::MemoryFate fate = discipline_->estimator().memory_fate(); fate != memory_fate_) {
+    memory_fate_ = fate;
+    if (const char* sentence = sentence_of(fate)) {
+      const bool is_good = fate == hwclock::MemoryFate::confirmed;
+      log(is_good ? Severity::notice : Severity::warning,
+          "[gnss] memory " + config_.gnss.memory.native() + sentence);
+    }
+  }
+  if (saving_.valid()) {
+    if (saving_.wait_for(std::chrono::seconds(0)) != std::future_status::ready) return;
+    if (const std::string fault = saving_.get(); !fault.empty())
+      log(Severity::warning, "[gnss] memory " + config_.gnss.memory.native() + " was not saved: " + fault);
+  }
+  if (save_due_tick_ == 0 || now_tick_ >= save_due_tick_) {
+    const bool is_first = save_due_tick_ == 0;
+    save_due_tick_ = now_tick_ + static_cast<std::uint64_t>(save_interval_s * tick_hz_);
+    auto memory = is_first ? nullptr : this->memory();
+    if (!memory) return;
+    try {
+      saving_ = std::async(std::launch::async, [file = config_.gnss.memory, memory = std::move(memory)] {
+        return save_oscillator(file, *memory);
+      });
+    } catch (const std::system_error&) {
+      // No thread to be had now; there is a next time, and the end.
+    }
+  }
 }
 
 // The receiver knows best, if it says so; then the table.
@@ -159,8 +242,7 @@ void GnssTime::take_date(std::uint64_t tick, std::int64_t utc_ns) {
   constexpr std::int64_t most_ns = 350'000'000;
   const std::int64_t utc_s = utc_ns / ns_per_s;
   const std::int64_t into_ns = utc_ns % ns_per_s;
-  if (!config_.gnss.receiver.empty() || into_ns < least_ns || into_ns > most_ns || utc_s == dated_utc_s_)
-    return;
+  if (config_.gnss.has_receiver() || into_ns < least_ns || into_ns > most_ns || utc_s == dated_utc_s_) return;
   dated_utc_s_ = utc_s;
   // Not past the pulse, which the inputs keep for a while: it would be taken for that of the second before.
   inputs_.take_time_of_day({tick, utc_s + leaps_.plan_at(utc_s).tai_minus_utc_s});
@@ -174,6 +256,7 @@ hwclock::ClockState GnssTime::continue_from(const hwclock::ClockState& served, s
 
 hwclock::ClockState GnssTime::pass(const hwclock::Reading& clock) {
   state_ = judge(clock);
+  if (!config_.gnss.memory.empty()) tend_memory();
   if (state_.ntp0 == 0) return state_;  // no time at all
   const hwclock::TaiTime now = hwclock::tai_at(state_, clock.tsc);
   // Nobody announces a change that was, and a day of it may still be smeared.
@@ -212,7 +295,7 @@ std::string GnssTime::why_not_better() const {
            " s from ours";
   }
   const hwclock::NumberingDoubt numbering = discipline_->number().doubt();
-  const bool lacks_numbers = !config_.gnss.receiver.empty() && numbering != hwclock::NumberingDoubt::none;
+  const bool lacks_numbers = config_.gnss.has_receiver() && numbering != hwclock::NumberingDoubt::none;
   return lacks_numbers ? sentence_of(numbering) : "no pulses come that agree with the oscillator";
 }
 
@@ -266,6 +349,8 @@ std::string GnssTime::discipline_sentence() const {
       return "holdover: " + why_not_better() + "; good to " + span_of(error_ns) + " and getting worse";
     case hwclock::State::warmup:
       if (discipline_->is_contradicted()) return std::string("not locking: ") + contradicted;
+      if (memory_fate_ == hwclock::MemoryFate::on_trial || memory_fate_ == hwclock::MemoryFate::confirmed)
+        return "warming up: the pulses are held against what is remembered of the oscillator";
       return "warming up: the pulses are numbered, the oscillator is being learned";
     case hwclock::State::alarm:
       return "alarm: " + why_not_better() + "; the time is served as unsynchronised";

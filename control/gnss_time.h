@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <future>
 #include <memory>
 #include <optional>
 #include <string>
@@ -50,6 +51,10 @@ class GnssTime {
   // Call about 8 times a second with a reading of CLOCK_REALTIME. Gives what to publish.
   [[nodiscard]] hwclock::ClockState pass(const hwclock::Reading& clock);
 
+  // Writes down what was learned of the oscillator, if that is wanted and worth it: at the end of the role.
+  // It does so by itself every ten minutes, in a thread of its own.
+  void save_memory();
+
   // One sentence: what the clock is doing, and why no better.
   [[nodiscard]] std::string sentence() const;
 
@@ -60,6 +65,9 @@ class GnssTime {
   [[nodiscard]] const hwclock::ClockState& state() const noexcept { return state_; }
 
  private:
+  void recall();
+  void tend_memory();
+  [[nodiscard]] std::unique_ptr<hwclock::OscillatorMemory> memory() const;
   void plan_leap(const hwclock::Reading& clock);
   [[nodiscard]] hwclock::ClockState judge(const hwclock::Reading& clock);
   [[nodiscard]] std::string why_not_better() const;
@@ -77,7 +85,10 @@ class GnssTime {
   hwclock::Smear smear_;
   hwclock::ClockState state_{};
   std::uint64_t now_tick_ = 0;
-  std::int64_t dated_utc_s_ = 0;  // the last second that take_date() named
+  std::int64_t dated_utc_s_ = 0;                                 // the last second that take_date() named
+  hwclock::MemoryFate memory_fate_ = hwclock::MemoryFate::none;  // as the log knows it
+  std::uint64_t save_due_tick_ = 0;
+  std::future<std::string> saving_;  // what failed
 };
 
 }  // namespace control

@@ -350,6 +350,7 @@ int run_launcher(const LauncherOptions& options) {
   const std::vector<ChildSpec> specs = specs_of(config, options);
   for (const ChildSpec& spec : specs) require_runnable_by_all(spec.program);
   make_keys_directory(config.keys.file.parent_path());
+  if (!config.gnss.memory.empty()) make_memory_directory(config.gnss.memory.parent_path());
   make_page_directories(config.paths.pages);
   shm::failpoint::reach("launcher.directories_made");
 

@@ -21,6 +21,7 @@ constexpr double reading_error_ns = 1.0;
 constexpr double pulse_missing_s = 3.5;  // three pulses, and a little
 constexpr double numbering_lost_s = 60.0;
 constexpr std::uint64_t warmup_pulses = 30;
+constexpr std::uint64_t recalled_warmup_pulses = 10;  // that agree with what was remembered
 constexpr std::uint64_t relock_pulses = 3;
 constexpr std::uint64_t alarm_outliers = 30;  // in ALARM, so many pulses in a row may begin it all anew
 // No oscillator changes its rate by more from one second to the next: a larger dispute is the reference's
@@ -179,6 +180,13 @@ double Discipline::error_ns(std::uint64_t tick) const noexcept {
   return error_after(age_s) + dispute_ns(tick) + policy_.reference_error_ns + window_error_ns_;
 }
 
+// Pulses that were taken before a memory was refuted have taught nothing.
+bool Discipline::is_warm() const noexcept {
+  const bool is_recalled = estimator_.memory_fate() == MemoryFate::confirmed;
+  return std::min(accepted_since_, estimator_.accepted_count()) >=
+         (is_recalled ? recalled_warmup_pulses : warmup_pulses);
+}
+
 // States end by time, by error and by contradiction.
 void Discipline::judge(std::uint64_t tick, double error_ns) noexcept {
   const double silent_s = seconds_between(last_accepted_tick_, tick);
@@ -198,7 +206,7 @@ void Discipline::judge(std::uint64_t tick, double error_ns) noexcept {
       if (silent_s > numbering_lost_s) {
         number_.reset();
         change_to(State::unsync, tick);
-      } else if (accepted_since_ >= warmup_pulses && silent_s < pulse_missing_s && !is_contradicted_ &&
+      } else if (is_warm() && silent_s < pulse_missing_s && !is_contradicted_ &&
                  error_ns < static_cast<double>(policy_.lock_error_max_ns)) {
         change_to(State::locked, tick);
       }

@@ -19,8 +19,10 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 
 #include "hwclock/oscillator.h"
+#include "hwclock/oscillator_memory.h"
 #include "hwclock/time.h"
 
 namespace hwclock {
@@ -37,6 +39,17 @@ enum class Taken : std::uint8_t {
   accepted,
   outlier,  // too far from what all filters together expected, or one of many that lean to one side
   refused   // not a measurement: no sigma, no number, or not later than the one before
+};
+
+// What became of the memory of an earlier run.
+enum class MemoryFate : std::uint8_t {
+  none,       // there was none
+  waiting,    // for the first measurement, which says how old it is
+  on_trial,   // the first measurements agree with it so far
+  confirmed,  // they did
+  too_old,
+  from_later,  // written after what the reference says is now
+  refuted      // they did not: all is learned anew
 };
 
 // Where the true time stood at a tick.
@@ -56,6 +69,17 @@ class Estimator {
   // Forgets where the time is to within `sigma_ns`, and the rate to within `sigma_ppb`, not how the
   // oscillator behaves: after a decision that the reference is right and we are not.
   void reopen(double sigma_ns, double sigma_ppb) noexcept;
+
+  // What an earlier run learned, to begin with; before the first measurement. That one says how much time has
+  // passed: the rate is worth less by the walk of so long, and by `restart_sigma_ppb` more for what nobody
+  // saw. Refuses, with false, the memory of a counter that ticks otherwise, or of a reference that was as
+  // noisy as ours is not.
+  [[nodiscard]] bool recall(const OscillatorMemory& memory, double restart_sigma_ppb);
+  [[nodiscard]] MemoryFate memory_fate() const noexcept { return memory_fate_; }
+  // Enough was learned to be worth remembering.
+  [[nodiscard]] bool has_learned() const noexcept;
+  // All but the identities. Requires has_learned().
+  void remember(OscillatorMemory& memory) const noexcept;
 
   // How far the last measurement, taken or not, lay from what was expected.
   [[nodiscard]] double innovation_ns() const noexcept { return innovation_ns_; }
@@ -91,11 +115,14 @@ class Estimator {
   static constexpr std::size_t white_steps = 22;
   static constexpr std::size_t walk_steps = 27;
   static constexpr std::size_t filters_max = white_steps * walk_steps;
+  static_assert(filters_max == OscillatorMemory::filters_max);
 
   [[nodiscard]] double seconds_until(std::uint64_t tick) const noexcept;
   [[nodiscard]] double scale_of(const Filter& filter) const noexcept;
   [[nodiscard]] double score_of(const Filter& filter) const noexcept;
   void begin(const Measurement& measurement) noexcept;
+  [[nodiscard]] bool takes_memory(const Measurement& measurement) noexcept;
+  void forget() noexcept;
   void move_anchor(std::uint64_t tick) noexcept;
   void weigh() noexcept;
   [[nodiscard]] bool is_dragged() noexcept;
@@ -130,6 +157,10 @@ class Estimator {
   double drag_sigma_ns_ = 0.0;  // of the innovation that was one too many
   std::uint64_t accepted_count_ = 0;
   std::uint64_t outliers_in_a_row_ = 0;
+
+  std::unique_ptr<const OscillatorMemory> memory_;  // until it was taken or refused
+  double restart_sigma_ppb_ = 0.0;
+  MemoryFate memory_fate_ = MemoryFate::none;
 };
 
 }  // namespace hwclock

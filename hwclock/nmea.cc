@@ -1,6 +1,8 @@
 #include "hwclock/nmea.h"
 
 #include <algorithm>
+#include <cmath>
+#include <limits>
 
 #include "hwclock/calendar.h"
 
@@ -57,6 +59,37 @@ bool read_time_of_day(std::string_view field, CivilTime& time) noexcept {
   return true;
 }
 
+// "5128.6740" and "N": degrees and minutes, the last two digits before the point being minutes. Not a number
+// for anything else.
+double degrees_of(std::string_view field, std::string_view side, char positive, char negative,
+                  std::size_t degree_digits) noexcept {
+  constexpr double none = std::numeric_limits<double>::quiet_NaN();
+  constexpr std::size_t digits_max = 8;  // a tenth of a millimetre
+  const std::size_t whole_digits = degree_digits + 2;
+  if (side.size() != 1 || (side[0] != positive && side[0] != negative)) return none;
+  if (field.size() < whole_digits || (field.size() > whole_digits && field[whole_digits] != '.')) return none;
+  const int degrees = number_of(field.substr(0, degree_digits));
+  const int whole_minutes = number_of(field.substr(degree_digits, 2));
+  if (degrees < 0 || whole_minutes < 0 || whole_minutes > 59) return none;
+  double minutes = whole_minutes;
+  double digit_worth = 0.1;
+  for (const char digit : field.substr(std::min(whole_digits + 1, field.size())).substr(0, digits_max)) {
+    if (digit < '0' || digit > '9') return none;
+    minutes += digit_worth * (digit - '0');
+    digit_worth /= 10.0;
+  }
+  const double angle = degrees + minutes / 60.0;
+  return side[0] == positive ? angle : -angle;
+}
+
+std::optional<Place> place_in_rmc(std::string_view sentence) noexcept {
+  const Place place{degrees_of(field_of(sentence, 3), field_of(sentence, 4), 'N', 'S', 2),
+                    degrees_of(field_of(sentence, 5), field_of(sentence, 6), 'E', 'W', 3),
+                    NmeaTime::accuracy_usual_m};
+  if (std::isnan(place.latitude_deg) || std::isnan(place.longitude_deg)) return std::nullopt;
+  return place;
+}
+
 }  // namespace
 
 std::optional<NmeaTime> read_nmea(std::string_view sentence) noexcept {
@@ -82,7 +115,9 @@ std::optional<NmeaTime> read_nmea(std::string_view sentence) noexcept {
   }
   const std::optional<std::int64_t> utc_s = utc_seconds_of(time);
   if (!utc_s) return std::nullopt;
-  return NmeaTime{*utc_s, is_rmc, is_rmc && field_of(sentence, 2) == "A"};
+  NmeaTime result{*utc_s, is_rmc, is_rmc && field_of(sentence, 2) == "A", std::nullopt};
+  if (result.has_fix) result.place = place_in_rmc(sentence);
+  return result;
 }
 
 std::optional<NmeaTime> NmeaReader::take(std::uint8_t octet) noexcept {

@@ -10,12 +10,17 @@
 #include <optional>
 #include <string_view>
 
+#include "hwclock/position_watch.h"
+
 namespace hwclock {
 
 struct NmeaTime {
   std::int64_t utc_s = 0;  // POSIX
   bool knows_fix = false;  // RMC; ZDA says nothing of a fix
   bool has_fix = false;    // RMC says A
+  // Of RMC with a fix. It does not say how sure it is: what is usual, and then some.
+  static constexpr double accuracy_usual_m = 30.0;
+  std::optional<Place> place;
 };
 
 // The sentence from '$' to the checksum, without the end of the line. Nothing unless it is RMC or ZDA, whole,

@@ -16,6 +16,7 @@ constexpr std::int64_t leap_silence_s = 5;
 // A solution so near to a whole second is that second's; receivers that give several a second have others.
 constexpr std::int32_t whole_second_ns = 50'000'000;
 constexpr std::uint8_t jammed_beyond_fix = 3;
+constexpr std::uint8_t spoofing_indicated = 2;
 
 }  // namespace
 
@@ -31,6 +32,12 @@ const char* sentence_of(ReceiverDoubt doubt) noexcept {
       return "the antenna is open or shorted";
     case ReceiverDoubt::jammed:
       return "the receiver is jammed";
+    case ReceiverDoubt::spoofed:
+      return "the receiver says that its signals are false (spoofing)";
+    case ReceiverDoubt::moved:
+      return "the receiver says that it stands elsewhere than it did: it is spoofed, or it was moved, and "
+             "then "
+             "the clock role is to be started anew";
     case ReceiverDoubt::unresolved:
       return "the receiver has not confirmed its date";
     case ReceiverDoubt::impossible:
@@ -80,6 +87,7 @@ std::optional<TimeOfDay> Receiver::told(std::int64_t utc_s, std::uint64_t tick) 
 std::optional<TimeOfDay> Receiver::hear(const NmeaTime& time, std::uint64_t tick) noexcept {
   if (!time.knows_fix) return std::nullopt;
   heard_tick_ = tick;
+  if (time.place) position_.take(*time.place);
   if (time.has_fix) return told(time.utc_s, tick);
   fix_doubt_ = ReceiverDoubt::no_fix;
   return std::nullopt;
@@ -93,6 +101,7 @@ std::optional<TimeOfDay> Receiver::hear(const UbxMessage& message, std::uint64_t
       fix_doubt_ = time->has_fix ? ReceiverDoubt::unresolved : ReceiverDoubt::no_fix;
       return std::nullopt;
     }
+    position_.take(time->place);
     if (std::abs(time->nanoseconds) > whole_second_ns) return std::nullopt;  // between two pulses
     return told(time->utc_s, tick);
   }
@@ -103,6 +112,8 @@ std::optional<TimeOfDay> Receiver::hear(const UbxMessage& message, std::uint64_t
     leap_ = *leap;
   } else if (const auto* radio = std::get_if<UbxRadio>(&message)) {
     radio_ = *radio;
+  } else if (const auto* status = std::get_if<UbxStatus>(&message)) {
+    spoofing_state_ = status->spoofing_state;
   }
   return std::nullopt;
 }
@@ -124,6 +135,8 @@ ReceiverDoubt Receiver::doubt(std::uint64_t tick) const noexcept {
   if (fix_doubt_ == ReceiverDoubt::no_fix && radio_ && radio_->jamming_state == jammed_beyond_fix) {
     return ReceiverDoubt::jammed;
   }
+  if (spoofing_state_ >= spoofing_indicated) return ReceiverDoubt::spoofed;
+  if (position_.has_jumped()) return ReceiverDoubt::moved;
   if (fix_doubt_ != ReceiverDoubt::none) return fix_doubt_;
   return seconds_since(heard_tick_, tick) > silence_s_max ? ReceiverDoubt::silent : ReceiverDoubt::none;
 }

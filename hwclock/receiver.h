@@ -4,7 +4,8 @@
 // A message is worth something only when the receiver itself is sure: a right checksum, a fix, and for UBX a
 // resolved date. An antenna that is open or shorted, jamming that costs the fix, and a fix that is lost are
 // reasons to doubt the pulses at once: some receivers let them wander before they say more (CLOCK.md sections
-// 2.1 and 2.9). The date is repaired when the receiver's week number has rolled over. Pure.
+// 2.1 and 2.9). So is a receiver that stands still and jumps. The date is repaired when the receiver's week
+// number has rolled over. Pure.
 #pragma once
 
 #include <cstdint>
@@ -14,6 +15,7 @@
 #include "hwclock/leap.h"
 #include "hwclock/leap_table.h"
 #include "hwclock/nmea.h"
+#include "hwclock/position_watch.h"
 #include "hwclock/pps_number.h"
 #include "hwclock/ubx.h"
 
@@ -25,6 +27,8 @@ enum class ReceiverDoubt : std::uint8_t {
   no_fix,      // it says so
   antenna,     // open or short
   jammed,      // so that there is no fix
+  spoofed,     // it says so itself
+  moved,       // it stands elsewhere than it did
   unresolved,  // UBX: date or time not confirmed
   impossible   // a date before the last one that was known, or years behind it
 };
@@ -37,8 +41,13 @@ class Receiver {
   static constexpr double silence_s_max = 30.0;
 
   // `leaps` outlives this; `known_good_utc_s` is the later of the build and the last time that was known.
-  Receiver(std::uint64_t tick_hz, const LeapTable& leaps, std::int64_t known_good_utc_s) noexcept
-      : tick_hz_(static_cast<double>(tick_hz)), leaps_(leaps), known_good_utc_s_(known_good_utc_s) {}
+  // `stands_within_m`: of where it stood at first; 0: it travels.
+  Receiver(std::uint64_t tick_hz, const LeapTable& leaps, std::int64_t known_good_utc_s,
+           double stands_within_m = 0.0) noexcept
+      : tick_hz_(static_cast<double>(tick_hz)),
+        leaps_(leaps),
+        known_good_utc_s_(known_good_utc_s),
+        position_(stands_within_m) {}
 
   // Octets that were there at `tick`. Gives the last time of day that they completed.
   std::optional<TimeOfDay> take(std::span<const std::uint8_t> octets, std::uint64_t tick) noexcept;
@@ -54,6 +63,7 @@ class Receiver {
   [[nodiscard]] std::uint64_t rollovers_repaired() const noexcept { return rollovers_repaired_; }
   [[nodiscard]] const std::optional<UbxLeap>& leap() const noexcept { return leap_; }
   [[nodiscard]] const std::optional<UbxRadio>& radio() const noexcept { return radio_; }
+  [[nodiscard]] const PositionWatch& position() const noexcept { return position_; }
   [[nodiscard]] std::uint8_t satellites() const noexcept { return satellites_; }
 
  private:
@@ -78,6 +88,8 @@ class Receiver {
   std::optional<UbxLeap> leap_;
   std::optional<UbxRadio> radio_;
   std::uint8_t satellites_ = 0;
+  std::uint8_t spoofing_state_ = 0;
+  PositionWatch position_;
 };
 
 }  // namespace hwclock

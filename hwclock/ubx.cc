@@ -40,7 +40,16 @@ std::optional<UbxMessage> read_time(Payload payload) noexcept {
   result.is_resolved = has_bits(payload[11], date_time_resolved);
   result.has_fix = has_bits(payload[21], fix_ok);
   result.satellites = payload[23];
+  constexpr double degrees_a_unit = 1e-7;
+  constexpr double mm_a_metre = 1000.0;
+  result.place = {degrees_a_unit * i32(payload, 28), degrees_a_unit * i32(payload, 24),
+                  u32(payload, 40) / mm_a_metre};
   return result;
+}
+
+std::optional<UbxMessage> read_status(Payload payload) noexcept {
+  if (payload.size() < 16) return std::nullopt;
+  return UbxStatus{static_cast<std::uint8_t>(payload[7] >> 3 & 0x03)};
 }
 
 std::optional<UbxMessage> read_pulse(Payload payload) noexcept {
@@ -84,14 +93,32 @@ std::optional<UbxMessage> read_radio(Payload payload) noexcept {
   return result;
 }
 
+// One band; receivers up to the M8 say it so. Those of the M6 have more pins to tell of, and the indicator
+// later.
+std::optional<UbxMessage> read_hardware(Payload payload) noexcept {
+  constexpr std::size_t m8_bytes = 60;
+  constexpr std::size_t m6_bytes = 68;
+  if (payload.size() != m8_bytes && payload.size() != m6_bytes) return std::nullopt;
+  if (payload[20] > static_cast<std::uint8_t>(Antenna::open)) return std::nullopt;
+  UbxRadio result;
+  result.antenna = static_cast<Antenna>(payload[20]);
+  result.jamming_state = static_cast<std::uint8_t>(payload[22] >> 2 & 0x03);
+  result.jamming_indicator = payload[payload.size() == m8_bytes ? 45 : 53];
+  return result;
+}
+
 }  // namespace
 
 std::optional<UbxMessage> read_ubx(std::uint8_t message_class, std::uint8_t id, Payload payload) noexcept {
   switch (message_class << 8 | id) {
+    case 0x0103:
+      return read_status(payload);
     case 0x0107:
       return read_time(payload);
     case 0x0126:
       return read_leap(payload);
+    case 0x0a09:
+      return read_hardware(payload);
     case 0x0a38:
       return read_radio(payload);
     case 0x0d01:

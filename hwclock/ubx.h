@@ -12,6 +12,8 @@
 #include <span>
 #include <variant>
 
+#include "hwclock/position_watch.h"
+
 namespace hwclock {
 
 // UBX-NAV-PVT: date and time of the last pulse, and whether to believe them.
@@ -22,6 +24,7 @@ struct UbxTime {
   bool has_fix = false;      // gnssFixOK
   bool is_resolved = false;  // date and time valid, and no uncertainty of seconds left
   std::uint8_t satellites = 0;
+  Place place;  // with a fix
 };
 
 // UBX-TIM-TP: of the next pulse, not of the last.
@@ -39,7 +42,12 @@ struct UbxLeap {
   std::int32_t seconds_to_change = 0;
 };
 
-// UBX-MON-RF: the worst of all its bands.
+// UBX-NAV-STATUS: whether the receiver itself holds its signals to be false.
+struct UbxStatus {
+  std::uint8_t spoofing_state = 0;  // 0 unknown, 1 none, 2 indicated, 3 indicated in several ways
+};
+
+// UBX-MON-RF, and UBX-MON-HW of older receivers: the worst of all its bands.
 enum class Antenna : std::uint8_t { init = 0, unknown = 1, good = 2, short_circuit = 3, open = 4 };
 struct UbxRadio {
   std::uint8_t jamming_state = 0;      // 0 unknown, 1 none, 2 warning, 3 critical: no fix
@@ -47,7 +55,7 @@ struct UbxRadio {
   Antenna antenna = Antenna::unknown;
 };
 
-using UbxMessage = std::variant<UbxTime, UbxPulse, UbxLeap, UbxRadio>;
+using UbxMessage = std::variant<UbxTime, UbxPulse, UbxLeap, UbxRadio, UbxStatus>;
 
 // Reads a payload; nothing for other messages, and where it is too short or says what cannot be.
 [[nodiscard]] std::optional<UbxMessage> read_ubx(std::uint8_t message_class, std::uint8_t id,

@@ -28,11 +28,14 @@ def sentence(body):
     return f"${body}*{check:02X}\r\n".encode("ascii")
 
 
-def rmc(utc_s, has_fix=True):
-    """GPRMC of a whole second, with the place of the Greenwich observatory."""
+HOME = "5128.6740,N,00000.0090,W"  # the Greenwich observatory
+
+
+def rmc(utc_s, has_fix=True, place=HOME):
+    """GPRMC of a whole second."""
     now = time.gmtime(utc_s)
     return sentence(f"GPRMC,{now.tm_hour:02}{now.tm_min:02}{now.tm_sec:02}.00,{'A' if has_fix else 'V'},"
-                    f"5128.6740,N,00000.0090,W,0.0,0.0,{now.tm_mday:02}{now.tm_mon:02}{now.tm_year % 100:02},,,A")
+                    f"{place},0.0,0.0,{now.tm_mday:02}{now.tm_mon:02}{now.tm_year % 100:02},,,A")
 
 
 def sock_sample(clock_ns, offset_s, is_pulse=True, leap=0):
@@ -61,6 +64,7 @@ class Receiver:
         self.socket.setblocking(False)
         self.offset_s = 0.0  # of the pulse: + is late
         self.message_off_s = 0  # of the second that the message names
+        self.place = HOME
 
     @property
     def is_unplugged(self):
@@ -90,7 +94,7 @@ class Receiver:
         if not is_unplugged:
             self.send_pulse()
         time.sleep(MESSAGE_DELAY_S)
-        self.send_line(rmc(second + self.message_off_s, has_fix=not is_unplugged))
+        self.send_line(rmc(second + self.message_off_s, not is_unplugged, self.place))
 
     def close(self):
         self.line.unlink(missing_ok=True)

@@ -48,9 +48,10 @@ TEST(ParseConfigGnss, TakesEveryKindOfPulseInput) {
 }
 
 TEST(ParseConfigGnss, SaysWhatIsWrongWithAPulseInput) {
-  for (const char* text : {"extts:/dev/ptp0", "extts:/dev/ptp0:0", "extts:/dev/ptp0:0:", "extts:/dev/ptp0::0",
-                           "extts:/dev/ptp0:a:0", "extts:/dev/ptp0:0:256", "extts:/dev/ptp0:-1:0", "extts:0:0",
-                           "extts::0:0", "phc-tai:ptp0", "phc:/dev/ptp0", "phc-tai:", "shm:256", "shm:2x"}) {
+  for (const char* text :
+       {"extts:/dev/ptp0", "extts:/dev/ptp0:0", "extts:/dev/ptp0:0:", "extts:/dev/ptp0::0",
+        "extts:/dev/ptp0:a:0", "extts:/dev/ptp0:0:256", "extts:/dev/ptp0:-1:0", "extts:0:0", "extts::0:0",
+        "phc-tai:ptp0", "phc:/dev/ptp0", "phc-tai:", "shm:256", "shm:2x"}) {
     const std::string error = error_of(std::string("receiver = '/dev/ttyS0'\npulse = '") + text + "'");
     EXPECT_THAT(error, HasSubstr("[gnss] pulse")) << text;
     EXPECT_THAT(error, HasSubstr("write")) << text;
@@ -62,6 +63,25 @@ TEST(ParseConfigGnss, APinNeedsSomebodyWhoNumbersItsEdgesAndAClockNamesThemItsel
   EXPECT_EQ(error_of("pulse = 'phc-utc:/dev/ptp0'"), "");
   EXPECT_THAT(error_of("pulse = 'extts:/dev/ptp0:0:0'"), HasSubstr("[gnss] receiver"));
   EXPECT_THAT(error_of("pulse = 'pps:/dev/pps0'"), HasSubstr("[gnss] receiver"));
+}
+
+TEST(ParseConfigGnss, AMemoryHasADirectoryThatIsNotTheKeepers) {
+  const std::string pulse = "pulse = 'shm:2'\n";
+  EXPECT_EQ(parse_config(with_gnss(pulse), "t").gnss.memory, "") << "nothing is kept";
+  EXPECT_EQ(parse_config(with_gnss(pulse + "memory = '/var/lib/noonmark/clock/oscillator'"), "t").gnss.memory,
+            "/var/lib/noonmark/clock/oscillator");
+  EXPECT_THAT(error_of(pulse + "memory = 'clock/oscillator'"), HasSubstr("[gnss] memory"));
+  EXPECT_THAT(error_of(pulse + "memory = '/var/lib/noonmark/keeper/oscillator'"),
+              HasSubstr("which is the keeper's alone"));
+}
+
+TEST(ParseConfigGnss, AReceiverStandsWithinAHundredMetresUnlessItIsSaidToTravel) {
+  const std::string pulse = "pulse = 'shm:2'\n";
+  EXPECT_EQ(parse_config(with_gnss(pulse), "t").gnss.stands_within_m, 100U);
+  EXPECT_EQ(parse_config(with_gnss(pulse + "stands_within_m = 0"), "t").gnss.stands_within_m, 0U);
+  EXPECT_EQ(parse_config(with_gnss(pulse + "stands_within_m = 100000"), "t").gnss.stands_within_m, 100'000U);
+  EXPECT_THAT(error_of(pulse + "stands_within_m = 100001"), HasSubstr("[gnss] stands_within_m"));
+  EXPECT_THAT(error_of(pulse + "stands_within_m = -1"), HasSubstr("[gnss] stands_within_m"));
 }
 
 }  // namespace

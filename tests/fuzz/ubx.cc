@@ -101,6 +101,9 @@ struct IsBelievable {
   void operator()(const hwclock::UbxRadio& radio) const {
     require(radio.jamming_state <= 3 && radio.antenna <= hwclock::Antenna::open, "states are states");
   }
+  void operator()(const hwclock::UbxStatus& status) const {
+    require(status.spoofing_state <= 3, "there are four states of spoofing");
+  }
 };
 
 void run(Input input) {
@@ -128,7 +131,9 @@ std::vector<Octets> seeds() {
   Octets radio(4 + 2 * 24, 0);
   radio[1] = 2;
   const std::vector<std::tuple<std::uint8_t, std::uint8_t, Octets>> messages = {
-      {1, 7, time}, {13, 1, Octets(16, 0)}, {1, 0x26, Octets(24, 3)}, {10, 0x38, radio}, {5, 1, {}}};
+      {1, 7, time},      {13, 1, Octets(16, 0)}, {1, 0x26, Octets(24, 3)},
+      {10, 0x38, radio}, {10, 9, Octets(60, 1)}, {1, 3, Octets(16, 16)},
+      {5, 1, {}}};
   Octets listed = {1};
   Octets line = {0, '$', 0xb5};
   std::vector<Octets> all;

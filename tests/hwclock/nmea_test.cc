@@ -50,6 +50,22 @@ TEST(Nmea, I09_ALeapSecondIsTheNextMinuteOfPosix) {
   EXPECT_EQ(time->utc_s, 1'483'228'800);
 }
 
+TEST(Nmea, SaysWhereItStandsWithAFix) {
+  const auto time = read_nmea(with_checksum("GPRMC,235959.00,A,4717.1140,S,00833.9160,W,,,311224,,,A"));
+  ASSERT_TRUE(time && time->place);
+  EXPECT_NEAR(time->place->latitude_deg, -47.285233, 1e-6);
+  EXPECT_NEAR(time->place->longitude_deg, -8.565267, 1e-6);
+  EXPECT_FALSE(read_nmea(with_checksum("GPRMC,235959.00,V,4717.1,N,00833.9,E,,,311224,,,A"))->place);
+  for (const char* place :
+       {",,,", "4717.1,N,00833.9,", "4717.1,,00833.9,E", "4717.1,E,00833.9,N", "471.1,N,00833.9,E",
+        "4760.0,N,00833.9,E", "47.171,N,00833.9,E", "4717.1,N,0833.9,E", "4717.x,N,00833.9,E",
+        "-717.1,N,00833.9,E", "4717.1,NN,00833.9,E"}) {
+    const auto one = read_nmea(with_checksum(std::string("GPRMC,235959.00,A,") + place + ",,,311224,,,A"));
+    ASSERT_TRUE(one) << place << ": the time is good all the same";
+    EXPECT_FALSE(one->place) << place;
+  }
+}
+
 TEST(Nmea, I01_OneWrongOctetAnywhereIsRefused) {
   for (std::size_t i = 0; i < rmc.size(); ++i) {
     std::string broken = rmc;

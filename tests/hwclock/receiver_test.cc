@@ -23,9 +23,9 @@ std::string sentence(const std::string& body) {
   std::snprintf(end, sizeof end, "*%02X\r\n", sum);
   return "$" + body + end;
 }
-std::string rmc(char fix, const std::string& time = "120000.00", const std::string& date = "241126") {
-  return sentence("GPRMC," + time + "," + std::string(1, fix) + ",5128.67,N,00000.01,W,0.0,0.0," + date +
-                  ",,,A");
+std::string rmc(char fix, const std::string& time = "120000.00", const std::string& date = "241126",
+                const std::string& place = "5128.67,N,00000.01,W") {
+  return sentence("GPRMC," + time + "," + std::string(1, fix) + "," + place + ",0.0,0.0," + date + ",,,A");
 }
 
 std::vector<std::uint8_t> ubx(std::uint8_t message_class, std::uint8_t id,
@@ -80,9 +80,23 @@ std::vector<std::uint8_t> mon_rf(std::uint8_t jamming_state, std::uint8_t antenn
   return ubx(0x0a, 0x38, payload);
 }
 
+std::vector<std::uint8_t> mon_hw(std::uint8_t antenna, std::uint8_t jamming_state) {
+  std::vector<std::uint8_t> payload(60, 0);
+  payload[20] = antenna;
+  payload[22] = static_cast<std::uint8_t>(jamming_state << 2);
+  return ubx(0x0a, 0x09, payload);
+}
+
+std::vector<std::uint8_t> nav_status(std::uint8_t spoofing_state) {
+  std::vector<std::uint8_t> payload(16, 0);
+  payload[7] = static_cast<std::uint8_t>(spoofing_state << 3);
+  return ubx(0x01, 0x03, payload);
+}
+
 struct Line {
+  explicit Line(double stands_within_m = 0.0) : receiver(tick_hz, leaps, written_utc_s, stands_within_m) {}
   LeapTable leaps = LeapTable::compiled();
-  Receiver receiver{tick_hz, leaps, written_utc_s};
+  Receiver receiver;
   std::optional<TimeOfDay> say(const std::string& text, std::uint64_t tick) {
     return receiver.take({reinterpret_cast<const std::uint8_t*>(text.data()), text.size()}, tick);
   }
@@ -184,6 +198,54 @@ TEST(Receiver, JammingIsNamedWhenItCostsTheFix) {
   EXPECT_EQ(line.receiver.doubt(20), ReceiverDoubt::none);
   static_cast<void>(line.say(rmc('V'), 30));
   EXPECT_EQ(line.receiver.doubt(30), ReceiverDoubt::jammed);
+}
+
+TEST(Receiver, OlderReceiversTellOfAntennaAndJammingInAMessageOfTheirOwn) {
+  Line line;
+  EXPECT_TRUE(line.say(rmc('A'), 10));
+  static_cast<void>(line.say(mon_hw(4, 0), 20));
+  EXPECT_EQ(line.receiver.doubt(20), ReceiverDoubt::antenna);
+  static_cast<void>(line.say(mon_hw(2, 3), 30));
+  static_cast<void>(line.say(rmc('V'), 40));
+  EXPECT_EQ(line.receiver.doubt(40), ReceiverDoubt::jammed);
+}
+
+TEST(Receiver, SpoofingIsBelievedOfAReceiverThatSaysSo) {
+  Line line;
+  EXPECT_TRUE(line.say(rmc('A'), 10));
+  for (std::uint8_t state = 0; state <= 3; ++state) {
+    static_cast<void>(line.say(nav_status(state), 20));
+    EXPECT_EQ(line.receiver.doubt(20), state < 2 ? ReceiverDoubt::none : ReceiverDoubt::spoofed)
+        << int{state};
+  }
+  static_cast<void>(line.say(nav_status(1), 30));
+  EXPECT_EQ(line.receiver.doubt(30), ReceiverDoubt::none);
+}
+
+TEST(Receiver, I12_OneThatStandsStillAndJumpsIsDoubtedByNmeaAndByUbx) {
+  Line line(100.0);
+  for (int i = 0; i < 5; ++i) EXPECT_TRUE(line.say(rmc('A'), 10));
+  for (int i = 0; i < 3; ++i) {
+    EXPECT_EQ(line.receiver.doubt(10), ReceiverDoubt::none);
+    EXPECT_TRUE(line.say(rmc('A', "120000.00", "241126", "5128.87,N,00000.01,W"), 10));  // 370 m
+  }
+  EXPECT_EQ(line.receiver.doubt(10), ReceiverDoubt::moved);
+  for (int i = 0; i < 10; ++i) EXPECT_TRUE(line.say(rmc('A'), 20));
+  EXPECT_EQ(line.receiver.doubt(20), ReceiverDoubt::none);
+  for (int i = 0; i < 3; ++i) EXPECT_TRUE(line.say(pvt(true, true), 30));  // on the equator
+  EXPECT_EQ(line.receiver.doubt(30), ReceiverDoubt::moved);
+}
+
+TEST(Receiver, OneThatTravelsIsNotWatchedAndOneWithoutAFixSaysNotWhereItIs) {
+  Line line;
+  EXPECT_TRUE(line.say(rmc('A'), 10));
+  for (int i = 0; i < 9; ++i) EXPECT_TRUE(line.say(pvt(true, true), 10));
+  EXPECT_EQ(line.receiver.doubt(10), ReceiverDoubt::none);
+  Line still(100.0);
+  for (int i = 0; i < 9; ++i) static_cast<void>(still.say(pvt(false, true), 10));
+  for (int i = 0; i < 9; ++i) static_cast<void>(still.say(rmc('V', "120000.00", "241126", ",,,"), 10));
+  for (int i = 0; i < 9; ++i) EXPECT_TRUE(still.say(rmc('A'), 10));
+  EXPECT_EQ(still.receiver.doubt(10), ReceiverDoubt::none);
 }
 
 TEST(Receiver, I03_AWeekNumberThatRolledOverIsRepairedAndCounted) {

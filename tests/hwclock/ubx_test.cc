@@ -131,6 +131,43 @@ TEST(Ubx, I12_SaysTheWorstOfAllBands) {
   EXPECT_EQ(state.jamming_indicator, 77);
 }
 
+TEST(Ubx, SaysWhereItStandsAndHowSureItIs) {
+  Octets payload = pvt();
+  put(payload, 24, static_cast<std::uint32_t>(-15'000));      // 1e-7 degrees east
+  put(payload, 28, static_cast<std::uint32_t>(514'779'000));  // and north
+  put(payload, 40, 5'250);                                    // mm
+  const auto time = only<UbxTime>(framed(0x01, 0x07, payload));
+  EXPECT_DOUBLE_EQ(time.place.longitude_deg, -0.0015);
+  EXPECT_DOUBLE_EQ(time.place.latitude_deg, 51.4779);
+  EXPECT_DOUBLE_EQ(time.place.accuracy_m, 5.25);
+}
+
+TEST(Ubx, I12_OlderReceiversSayAntennaAndJammingInMonHw) {
+  for (const auto& [bytes, indicator_at] : {std::pair{60U, 45U}, {68U, 53U}}) {
+    Octets payload(bytes);
+    payload[20] = 3;
+    payload[22] = 0x03 | 2 << 2;
+    payload[indicator_at] = 99;
+    const auto state = only<UbxRadio>(framed(0x0a, 0x09, payload));
+    EXPECT_EQ(state.antenna, Antenna::short_circuit);
+    EXPECT_EQ(state.jamming_state, 2);
+    EXPECT_EQ(state.jamming_indicator, 99);
+  }
+  for (const std::size_t bytes : {0U, 59U, 61U, 67U, 69U})
+    EXPECT_FALSE(read_ubx(0x0a, 0x09, Octets(bytes))) << bytes;
+  Octets impossible(60);
+  impossible[20] = 5;
+  EXPECT_FALSE(read_ubx(0x0a, 0x09, impossible));
+}
+
+TEST(Ubx, SaysWhetherItHoldsItsSignalsToBeFalse) {
+  Octets payload(16);
+  payload[7] = 0x07 | 2 << 3 | 0x20;
+  const auto status = only<UbxStatus>(framed(0x01, 0x03, payload));
+  EXPECT_EQ(status.spoofing_state, 2);
+  EXPECT_FALSE(read_ubx(0x01, 0x03, Octets(15)));
+}
+
 TEST(Ubx, I01_PayloadsCutAtAnyLengthAreRefusedWithARightChecksum) {
   UbxReader reader;
   for (std::size_t bytes = 0; bytes < 92; ++bytes) {

@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from lab import chrony, gnss, network
+from lab import chrony, gnss, network, receiver
 from lab.lab import Lab
 from lab_server import configuration, require_namespaces
 from played_receiver import Playing
@@ -109,6 +109,19 @@ def test_H17_I02_an_antenna_without_signal_means_holdover_and_a_growing_bound(si
     finally:
         gnss.plug_in(lab)
     wait_for(lab, ("locked",), 20)
+
+
+def test_I12_a_receiver_that_stands_still_and_jumps_is_held_over_and_says_why(site):
+    lab, playing = site
+    wait_for(lab, ("locked",), 60)
+    playing.place = "5129.6740,N,00000.0090,W"  # 1.8 km to the north
+    try:
+        held = wait_for(lab, ("holdover",), 30)
+        assert (held["stratum"], held["leap"]) == (1, 0), "what is promised stands"
+        assert "stands elsewhere than it did" in lab.ask("clock")["sentence"]
+    finally:
+        playing.place = receiver.HOME
+    wait_for(lab, ("locked",), 60)
 
 
 def test_I06_a_receiver_that_names_a_wrong_second_is_contradicted_not_followed(site):
