@@ -66,8 +66,7 @@ enum class PulseKind : std::uint8_t {
   phc_tai,  // a NIC's clock that somebody else steers, in TAI
   phc_utc,
   extts_rising,  // edges on a pin of a NIC's clock
-  extts_falling,
-  gpsd  // as it reports them
+  extts_falling
 };
 
 struct PulseInput {
@@ -162,8 +161,6 @@ struct Config {
   // Of source "gnss": a receiver, its pulses, and what is known of both.
   struct Gnss {
     std::filesystem::path receiver;  // a serial line with NMEA or UBX; empty: pulses name their seconds
-    std::string gpsd_host;           // receiver = "gpsd:127.0.0.1:2947": a loopback address, or empty
-    std::uint16_t gpsd_port = 0;
     std::uint32_t baud = 9600;
     PulseInput pulse;                       // "pps:/dev/pps0", "sock:/run/noonmark/clock/pulse", "shm:2"
     std::int32_t pulse_delay_ns = 0;        // how late a pulse is seen: interrupt, input
@@ -178,7 +175,7 @@ struct Config {
     std::uint32_t stands_within_m = 100;  // a receiver that jumps further is not believed; 0: it travels
 
     // Somebody says which second a pulse begins, and whether to believe it.
-    [[nodiscard]] bool has_receiver() const noexcept { return !receiver.empty() || !gpsd_host.empty(); }
+    [[nodiscard]] bool has_receiver() const noexcept { return !receiver.empty(); }
   } gnss;
 
   std::vector<Upstream> upstreams;  // [[upstream]], one section each

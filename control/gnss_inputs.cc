@@ -75,7 +75,6 @@ void GnssInputs::open_pulse() {
           static_cast<std::uint64_t>(tick_hz_));
       phc_trouble_ = PhcTrouble::none;
       break;
-    case PulseKind::gpsd:
     case PulseKind::none:
       return;
   }

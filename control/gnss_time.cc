@@ -39,8 +39,6 @@ constexpr Usual usual_of(PulseKind kind) noexcept {
     case PulseKind::phc_tai:
     case PulseKind::phc_utc:
       return {1'000.0, phc_error_usual_ns};  // nobody says how well it is steered
-    case PulseKind::gpsd:                    // says itself how precise it takes a pulse for
-      return {1'000.0, 1'000'000.0};
     case PulseKind::shm:
     case PulseKind::none:
       break;
