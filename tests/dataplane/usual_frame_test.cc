@@ -44,7 +44,7 @@ void mend_checksums(Octets& frame) {
   const std::span<const std::uint8_t> octets(frame);
   put(24, 0xffff);
   put(24, tests::rfc1071_sum(octets.subspan(14, 20)));
-  const std::uint32_t length = frame[38] << 8 | frame[39];
+  const std::uint32_t length = frame[38] * 256U + frame[39];
   const std::size_t covered = std::min<std::size_t>(length, frame.size() - 34);
   put(40, 0xffff);
   put(40, tests::rfc1071_sum(octets.subspan(34, covered),
