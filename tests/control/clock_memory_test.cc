@@ -173,7 +173,7 @@ TEST_F(ClockMemory, WhatCannotBeBelievedIsSaidOnceAndCostsNoLock) {
         {later, "it has version 99"}}) {
     std::ofstream(config_.gnss.memory, std::ios::binary | std::ios::trunc) << octets;
     start();
-    EXPECT_GT(feed([&] { return says(sentence); }), 0) << sentence << "\n" << log();
+    EXPECT_GT(feed([&, wanted = sentence] { return says(wanted); }), 0) << sentence << "\n" << log();
     EXPECT_EQ(end(SIGTERM), 0);
   }
   start();  // with the last of them, to the end

@@ -151,7 +151,8 @@ def run_pytest(paths, counts, environment, seconds_max=None):
 def run_patiently(command, environment, seconds_max):
     """(words, exit code) of a pytest; no exit code when it did not end in time. It is interrupted then, so that it
     takes down what it made, before it is killed."""
-    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+    # A shell's background job ignores interrupts, and so would all that it starts.
+    process = subprocess.Popen(["env", "--default-signal=INT", *command], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
                                errors="replace", env=environment)
     try:
         return process.communicate(timeout=seconds_max)[0], process.returncode
