@@ -203,4 +203,24 @@ TEST(RandomPool, K12_EveryNonceOfAFillHasTheTickInIt) {
   for (std::size_t i = 0; i < some.size(); ++i) EXPECT_NE(some[i], others[i]) << i;
 }
 
+// What fill mixes in is known and in the first half of a nonce only: with it alone the halves behind it would
+// be the same for ever.
+TEST(RandomPool, K12_FromTheNextRefillOnTheStreamItselfIsAnother) {
+  RandomPool pool(*nts::siv::all_tiers().back(), stopped_ticks);
+  RandomPool twin(*nts::siv::all_tiers().back(), []() noexcept -> std::uint64_t { return 43; });
+  static_cast<void>(block_of(pool));
+  static_cast<void>(block_of(twin));
+  restore(twin, pool);
+  const auto is_same_behind_the_tick = [&] {
+    const Block one = block_of(pool);
+    const Block other = block_of(twin);
+    return std::equal(one.begin() + 8, one.end(), other.begin() + 8);
+  };
+  std::size_t in_common = 0;
+  while (in_common < 142 && is_same_behind_the_tick()) ++in_common;
+  EXPECT_GT(in_common, 0U) << "the twin is none: this test shows nothing";
+  EXPECT_LT(in_common, 142U) << "a block has 142 nonces, and the refill behind it the same key";
+  for (std::size_t i = 0; i < 1000; ++i) ASSERT_FALSE(is_same_behind_the_tick()) << i;
+}
+
 }  // namespace

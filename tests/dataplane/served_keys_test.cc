@@ -65,4 +65,48 @@ TEST_F(ServedKeysTest, NoCopyOfTheRingStaysBehindInTheObject) {
   EXPECT_EQ(std::search(octets, octets + sizeof keys_, key.begin(), key.begin() + 8), octets + sizeof keys_);
 }
 
+// What is below the frame of the caller: octets of the key there, eight in a row.
+[[gnu::noinline]] bool is_left_on_stack(const tests::SessionKey& key) {
+  const auto* end = static_cast<const volatile std::uint8_t*>(__builtin_frame_address(0)) - 512;
+  for (const volatile std::uint8_t* at = end - 32 * 1024; at != end; ++at) {
+    std::size_t same = 0;
+    while (same < 8 && at[same] == key[same]) ++same;
+    if (same == 8) return true;
+  }
+  return false;
+}
+// Deep enough that looking does not overwrite what was left.
+template <class Call>
+[[gnu::noinline]] void far_down(const Call& call) {
+  volatile std::uint8_t room[4096];
+  room[0] = 0;
+  call();
+  room[sizeof room - 1] = 0;
+}
+
+// Whether the ring is taken, holds nothing new, or is refused.
+TEST_F(ServedKeysTest, G11_NoCopyOfTheRingStaysBehindOnTheStack) {
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+  GTEST_SKIP() << "a sanitizer has its own frames, and watches what is read below them";
+#endif
+  nts::KeyRing ring = make_ring({RingEntry{7, KeyState::current}}, 1);
+  const tests::SessionKey key = tests::ring_key_of(7);
+  far_down([&] { page_->ring.publish(ring); });
+  for (const bool is_taken : {true, true, false}) {
+    bool is_changed = !is_taken;
+    far_down([&] { is_changed = keys_.refresh(page_.get()); });
+    EXPECT_FALSE(is_left_on_stack(key));
+    EXPECT_EQ(is_changed, is_taken);
+    if (ring.generation == 2) ring.slots[9] = ring.slots[7];  // two keys of one id: broken
+    ++ring.generation;
+    page_->ring.publish(ring);
+  }
+  far_down([&] {
+    volatile std::uint8_t left[32];
+    static_assert(sizeof left == sizeof key);
+    for (std::size_t i = 0; i < sizeof left; ++i) left[i] = key[i];
+  });
+  EXPECT_TRUE(is_left_on_stack(key)) << "one that is left would not be found";
+}
+
 }  // namespace

@@ -130,8 +130,11 @@ TEST_F(WorkerOnRings, B13_AnAnswerDuringAChangeOfSourceIsAllOfOneOrAllOfTheOther
   const std::jthread writer([&](const std::stop_token& stop) {
     for (int i = 0; !stop.stop_requested(); ++i) clock_page_->clock.publish(i % 2 == 0 ? upstream : pps);
   });
+  // So many answers, and on until both sources were told of: a writer that never gets the CPU shows nothing.
+  constexpr int wanted = 20'000;
+  constexpr int most = 100 * wanted;
   std::array<int, 2> seen{};
-  for (int i = 0; i < 20'000; ++i) {
+  for (int i = 0; i < wanted || (i < most && (seen[0] == 0 || seen[1] == 0)); ++i) {
     const Octets answer = ask(tests::plain_request());
     const std::uint8_t* header = payload_of(answer).data();
     const bool is_pps = stratum_of(answer) == 1;
@@ -145,7 +148,8 @@ TEST_F(WorkerOnRings, B13_AnAnswerDuringAChangeOfSourceIsAllOfOneOrAllOfTheOther
     ASSERT_EQ(refid_of(answer), told.reference_id);
     ASSERT_EQ(nts::load_u64(header + 16), told.reference_ntp);
   }
-  EXPECT_GT(seen[0] + seen[1], 0);
+  EXPECT_GT(seen[0], 0);
+  EXPECT_GT(seen[1], 0) << "the worker never saw the change";
 }
 
 TEST_F(WorkerOnRings, KeepsHouseAtOnceAfterTheTscWasPutBack) {
