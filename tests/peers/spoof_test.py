@@ -9,7 +9,7 @@ import time
 import pytest
 
 from lab import chrony, gnss, network, upstreams
-from lab_server import long_only
+from only_long import long_only
 from played_receiver import Playing
 from upstream_test import FIRST, OFTEN, SECOND, WITNESS_SLACK_S, assert_bound_holds, gnss_site, site, wait_for, witness
 
