@@ -19,7 +19,9 @@ from lab.lab import ROOT, Lab, clean_leftovers
 OUT = ROOT / "build" / "quickstart"
 BASE = ROOT / "configs" / "quickstart.toml"
 READ_BY_ALL_BYTES_MAX = 1024 * 1024
-STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)  # Ctrl-C, an operator, a closed terminal
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP,  # Ctrl-C, an operator, a closed terminal
+                signal.SIGALRM)  # ours: see stop_once_more
+STOP_AGAIN_SECONDS = 0.02
 
 
 def port_number(text):
@@ -166,7 +168,18 @@ def handle_stop_signals(handler):
 
 def stop_early(*_):
     handle_stop_signals(signal.SIG_IGN)  # one is enough: a second must not cut the cleaning up short
+    sys.unraisablehook = stop_once_more
     raise KeyboardInterrupt
+
+
+def stop_once_more(unraisable):
+    """Where a destructor is interrupted, Python drops the exception, and the signal would be lost: it comes again. When
+    the cleaning up has begun by then, SIGALRM is ignored as all the others are."""
+    if issubclass(unraisable.exc_type, KeyboardInterrupt):
+        signal.signal(signal.SIGALRM, stop_early)
+        signal.setitimer(signal.ITIMER_REAL, STOP_AGAIN_SECONDS)
+    else:
+        sys.__unraisablehook__(unraisable)
 
 
 def main(arguments):
