@@ -20,6 +20,11 @@ class ServedKeys {
     return take(page);
   }
 
+  // False while the page holds something newer than the last refresh() could read: a write is in progress.
+  [[nodiscard]] bool has_seen_all() const noexcept {
+    return page_ == nullptr || page_->ring.generation() == seen_;
+  }
+
   [[nodiscard]] const nts::ExpandedKeyRing& ring() const noexcept { return ring_; }
 
  private:

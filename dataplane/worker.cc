@@ -58,6 +58,8 @@ Worker::Worker(const WorkerSetup& setup)
   queues_.reserve(queues);  // all there are, should it be the last in service
   devices_.reserve(queues);
   devices_.resize(queues_.size());
+  owners_.reserve(queues);
+  owners_.resize(queues_.size());
   claim(line_, setup.instance_id, setup.cpu);
   line_.queues.store(queues_.size(), std::memory_order_relaxed);
   if (duties_ != nullptr) attend_duties();
@@ -81,8 +83,9 @@ bool Worker::serve_once() noexcept {
     attend_duties();
   bool has_worked = false;
   for (std::size_t i = 0; i < queues_.size(); ++i) {
-    has_worked |= serve_burst(queues_[i], devices_[i]);
-    if (queues_[i].has_twin()) has_worked |= send_for_kernel(queues_[i]);
+    KernelShare& share = kernel_shares_[owners_[i]];
+    has_worked |= serve_burst(queues_[i], devices_[i], share);
+    if (queues_[i].has_twin()) has_worked |= send_for_kernel(queues_[i], share);
   }
   const std::uint64_t now_tsc = rte_rdtsc();
   // Unsigned: a TSC that was put back makes it due at once.
@@ -94,17 +97,19 @@ bool Worker::serve_once() noexcept {
 void Worker::attend_duties() noexcept {
   if (is_resting_) {
     if (duties_->may_rest(number_)) return;
-    wake_up();
+    if (!wake_up()) return;
   }
   duties_seen_ = duties_->version();
   duties_->hand_on(number_);
   queues_.clear();
   devices_.clear();
+  owners_.clear();
   const std::vector<Share>& shares = duties_->shares();
   for (std::size_t owner = 0; owner < shares.size(); ++owner) {
     if (!duties_->holds(number_, owner)) continue;
     queues_.insert(queues_.end(), shares[owner].queues.begin(), shares[owner].queues.end());
     devices_.insert(devices_.end(), shares[owner].devices.begin(), shares[owner].devices.end());
+    owners_.resize(queues_.size(), static_cast<std::uint32_t>(owner));
   }
   line_.queues.store(queues_.size(), std::memory_order_relaxed);
   if (!queues_.empty() || !duties_->begin_rest(number_)) return;
@@ -113,13 +118,19 @@ void Worker::attend_duties() noexcept {
 }
 
 // The keeper does not wait for a drained core. From the moment it says otherwise it does; so either the
-// keeper sees that, or what it has published before is read here, before the first packet.
-void Worker::wake_up() noexcept {
+// keeper sees that, or what it has published before is read here, before the first packet. Keys that are just
+// being written cannot be read, so then it sleeps on, and others serve, until the next look.
+bool Worker::wake_up() noexcept {
   line_.is_drained.store(0, std::memory_order_relaxed);
   std::atomic_thread_fence(std::memory_order_seq_cst);
   keep_house(rte_rdtsc());
+  if (!keys_.has_seen_all()) {
+    line_.is_drained.store(1, std::memory_order_release);
+    return false;
+  }
   is_resting_ = false;
   duties_->end_rest(number_);
+  return true;
 }
 
 void Worker::keep_house(std::uint64_t now_tsc) noexcept {
@@ -127,11 +138,11 @@ void Worker::keep_house(std::uint64_t now_tsc) noexcept {
   static_cast<void>(clock_.reading(now_tsc));  // notices a TSC that was put back, with traffic or without
   commit(counters_, keys_.ring().generation(), now_tsc, line_);
   house_kept_tsc_ = now_tsc;
-  to_kernel_left_ = from_kernel_left_ = kernel_frames_per_house_max;
+  kernel_shares_.fill({});
 }
 
 // One burst, from wire to wire. These lines are the whole packet path, in order.
-bool Worker::serve_burst(const Queue& queue, std::uint32_t device) noexcept {
+bool Worker::serve_burst(const Queue& queue, std::uint32_t device, KernelShare& share) noexcept {
   queue.receive(frames_);
   if (frames_.count == 0) return false;
   const std::uint64_t received_tsc = rte_rdtsc();  // one for the burst: it is when we looked
@@ -160,7 +171,7 @@ bool Worker::serve_burst(const Queue& queue, std::uint32_t device) noexcept {
   transmit(queue);  // ... and keep it
   failpoint::reach("worker.transmitted");
 
-  if (for_kernel_count_ != 0) give_to_kernel(queue);
+  if (for_kernel_count_ != 0) give_to_kernel(queue, share);
   Queue::release(std::span(refused_).first(refused_count_));
   return true;
 }
@@ -322,11 +333,11 @@ void Worker::transmit(const Queue& queue) noexcept {
 
 // Within its share, and no frame that would stop the driver at it: what is left over is dropped and counted,
 // as a full queue of the card would.
-void Worker::give_to_kernel(const Queue& queue) noexcept {
+void Worker::give_to_kernel(const Queue& queue, KernelShare& share) noexcept {
   std::uint16_t fitting = 0;
   for (std::uint16_t i = 0; i < for_kernel_count_; ++i) {
     rte_mbuf* mbuf = for_kernel_[i];
-    if (fitting < to_kernel_left_ && mbuf->pkt_len <= queue.frame_bytes_max()) {
+    if (fitting < share.to_left && mbuf->pkt_len <= queue.frame_bytes_max()) {
       for_kernel_[fitting++] = mbuf;
     } else {
       counters_.count(shm::FrameVerdict::drop_kernel_full);
@@ -339,14 +350,14 @@ void Worker::give_to_kernel(const Queue& queue) noexcept {
     counters_.count(shm::FrameVerdict::drop_kernel_full);
     refuse(for_kernel_[i]);
   }
-  to_kernel_left_ = static_cast<std::uint16_t>(to_kernel_left_ - fitting);
+  share.to_left = static_cast<std::uint16_t>(share.to_left - fitting);
 }
 
-bool Worker::send_for_kernel(const Queue& queue) noexcept {
-  if (from_kernel_left_ == 0) return false;
-  queue.take_from_kernel(frames_, from_kernel_left_);
+bool Worker::send_for_kernel(const Queue& queue, KernelShare& share) noexcept {
+  if (share.from_left == 0) return false;
+  queue.take_from_kernel(frames_, share.from_left);
   if (frames_.count == 0) return false;
-  from_kernel_left_ = static_cast<std::uint16_t>(from_kernel_left_ - frames_.count);
+  share.from_left = static_cast<std::uint16_t>(share.from_left - frames_.count);
   std::uint16_t fitting = 0;
   refused_count_ = 0;
   for (std::uint16_t i = 0; i < frames_.count; ++i) {

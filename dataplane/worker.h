@@ -80,17 +80,24 @@ class alignas(64) Worker {
   [[nodiscard]] bool is_resting() const noexcept { return is_resting_; }
 
  private:
-  bool serve_burst(const Queue& queue, std::uint32_t device) noexcept;
+  // What one worker's queues may still hand to the kernel, and take from it, until the next housekeeping: it
+  // goes with them to whoever polls them.
+  struct KernelShare {
+    std::uint16_t to_left = kernel_frames_per_house_max;
+    std::uint16_t from_left = kernel_frames_per_house_max;
+  };
+
+  bool serve_burst(const Queue& queue, std::uint32_t device, KernelShare& share) noexcept;
   void attend_duties() noexcept;
-  void wake_up() noexcept;
+  [[nodiscard]] bool wake_up() noexcept;
   void refresh() noexcept;
   void unwrap_all(const Queue& queue, nts::NtpTime received, std::uint64_t received_tsc) noexcept;
   void limit_kisses(std::uint64_t now_tsc) noexcept;
   void wrap_all(const Queue& queue, MacAddress gateway) noexcept;
   void set_aside(const Queue& queue, rte_mbuf* mbuf, shm::FrameVerdict why) noexcept;
   void transmit(const Queue& queue) noexcept;
-  void give_to_kernel(const Queue& queue) noexcept;
-  bool send_for_kernel(const Queue& queue) noexcept;
+  void give_to_kernel(const Queue& queue, KernelShare& share) noexcept;
+  bool send_for_kernel(const Queue& queue, KernelShare& share) noexcept;
   void refuse(rte_mbuf* mbuf) noexcept { refused_[refused_count_++] = mbuf; }
   void keep_for_kernel(rte_mbuf* mbuf) noexcept { for_kernel_[for_kernel_count_++] = mbuf; }
 
@@ -107,8 +114,6 @@ class alignas(64) Worker {
   std::uint16_t answer_count_ = 0;
   std::uint16_t refused_count_ = 0;
   std::uint16_t for_kernel_count_ = 0;
-  std::uint16_t to_kernel_left_ = kernel_frames_per_house_max;    // of its share until the next housekeeping
-  std::uint16_t from_kernel_left_ = kernel_frames_per_house_max;  // the other way
 
   Counters counters_;
   ServedClock clock_;
@@ -127,6 +132,8 @@ class alignas(64) Worker {
   std::uint64_t house_kept_tsc_ = 0;
   std::vector<Queue> queues_;
   std::vector<std::uint32_t> devices_;  // as many
+  std::vector<std::uint32_t> owners_;   // as many: which worker brought it, so whose share it is
+  std::array<KernelShare, shm::cores_max> kernel_shares_;
   Duties* duties_;
   std::uint32_t number_;
   std::uint64_t duties_seen_ = 0;

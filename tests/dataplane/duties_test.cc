@@ -302,6 +302,33 @@ TEST_F(TwoWorkers, ADrainedOneHasTheCurrentKeysBeforeItServesAgain) {
   EXPECT_EQ(workers_[1]->counters().verdict[static_cast<std::size_t>(nts::Verdict::answer_nts)], 1U);
 }
 
+// A write in progress says nothing, and the one before it may be the one that the keeper did not wait for.
+TEST_F(TwoWorkers, ADrainedOneSleepsOnWhileItCannotReadTheKeysPage) {
+  for (int look = 0; look < 3; ++look) {
+    duties_->follow(0b10);
+    for (auto& worker : workers_) worker->serve_once();
+  }
+  ASSERT_TRUE(workers_[1]->is_resting());
+  publish_keys(2);  // and it sleeps on
+  auto& torn = reinterpret_cast<std::atomic<std::uint64_t>&>(keys_page_->ring);
+  torn.fetch_add(1);
+  for (int look = 0; look < 3; ++look) {
+    duties_->follow(0);
+    for (auto& worker : workers_) worker->serve_once();
+    ASSERT_TRUE(workers_[1]->is_resting());
+    ASSERT_EQ(lines_[1].is_drained.load(), 1U) << "the keeper need not wait for it";
+    ASSERT_TRUE(duties_->holds(0, 1)) << "and the other one serves on";
+  }
+  publish_keys(3);
+  for (int look = 0; look < 3; ++look) {
+    duties_->follow(0);
+    for (auto& worker : workers_) worker->serve_once();
+  }
+  EXPECT_EQ(lines_[1].is_drained.load(), 0U);
+  EXPECT_EQ(lines_[1].acknowledged_keys.load(), 3U);
+  EXPECT_TRUE(duties_->holds(1, 1));
+}
+
 TEST_F(TwoWorkers, NothingIsLostWhileCoresAreDrainedAndPutBackUnderLoad) {
   constexpr std::uint64_t wanted = 40'000;
   constexpr std::uint64_t under_way_max = 400;  // of each queue: the rings never fill, so nothing may be lost

@@ -342,6 +342,44 @@ TEST_F(TwinOnRings, EachWorkerHasItsOwnQueueOfTheTwin) {
   EXPECT_EQ(counted(FrameVerdict::pass_kernel, 1), 1U);
 }
 
+// One core, and both queues of the twin: each keeps the share it had, and a flood on one is not the other's.
+TEST_F(TwinOnRings, TheKernelsShareGoesWithTheQueuesOfADrainedCore) {
+  make(2);
+  workers_.clear();
+  std::vector<dataplane::Share> shares(2);
+  for (std::uint16_t i = 0; i < 2; ++i) shares[i] = {{port_->queue(i)}, {0}};
+  dataplane::Duties duties(std::move(shares));
+  for (std::uint32_t i = 0; i < 2; ++i) {
+    workers_.push_back(std::make_unique<Worker>(dataplane::WorkerSetup{.tier = &tests::nettle_kernels(),
+                                                                       .pages = &current_,
+                                                                       .line = &lines_[i],
+                                                                       .instance_id = 7,
+                                                                       .cpu = i,
+                                                                       .tsc_hz = endless_hz,
+                                                                       .queues = {},
+                                                                       .duties = &duties,
+                                                                       .number = i}));
+  }
+  for (int look = 0; look < 3; ++look) {
+    duties.follow(0b10);
+    for (auto& worker : workers_) worker->serve_once();
+  }
+  ASSERT_TRUE(duties.holds(0, 1));
+  workers_[0]->keep_house(rte_rdtsc());
+  for (int i = 0; i < 400; ++i) card_->arrive(0, arp());
+  for (int i = 0; i < kernel_frames_per_house_max; ++i) {
+    card_->arrive(1, arp());
+    twin_->arrive(1, arp());
+  }
+  for (int i = 0; i < 200; ++i) twin_->arrive(0, arp());
+  serve();
+  EXPECT_EQ(twin_->take(0).size(), kernel_frames_per_house_max);
+  EXPECT_EQ(twin_->take(1).size(), kernel_frames_per_house_max);
+  EXPECT_EQ(card_->take(0).size(), kernel_frames_per_house_max);
+  EXPECT_EQ(card_->take(1).size(), kernel_frames_per_house_max);
+  EXPECT_EQ(counted(FrameVerdict::drop_kernel_full), 400U - kernel_frames_per_house_max);
+}
+
 TEST_F(TwinOnRings, TheReportNamesTheTwin) {
   make();
   EXPECT_STREQ(port_->report().twin, "card-twin");
