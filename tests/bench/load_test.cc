@@ -1,7 +1,6 @@
 // The load generator against a real worker in this process: what one transmits the other receives, and a
 // stand-in for the network between them spoils what the test says.
 #include <algorithm>
-#include <fstream>
 #include <functional>
 #include <gtest/gtest.h>
 #include <memory>
@@ -9,7 +8,6 @@
 #include <rte_eth_ring.h>
 #include <rte_ring.h>
 #include <set>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "bench/load/dpdk_transport.h"
@@ -464,41 +462,6 @@ TEST_F(Load, NoTwoRequestsShareStampIdentifierOrNonce) {
   EXPECT_EQ(stamps.size(), requests);
   EXPECT_EQ(identifiers.size(), requests);
   EXPECT_EQ(nonces.size(), requests);
-}
-
-TEST(LoadLatencies, PercentilesAreRightToASixtyFourth) {
-  Latencies latencies;
-  for (std::uint64_t ticks = 1; ticks <= 100'000; ++ticks) latencies.add(ticks);
-  for (const double share : {0.5, 0.9, 0.99, 0.999}) {
-    const auto exact = static_cast<std::uint64_t>(share * 100'000);
-    EXPECT_GE(latencies.percentile(share), exact);
-    EXPECT_LE(latencies.percentile(share), exact + exact / 64 + 1);
-  }
-  EXPECT_EQ(latencies.percentile(1), 100'000U);
-  EXPECT_EQ(latencies.max(), 100'000U);
-  latencies.add(~std::uint64_t{0});
-  EXPECT_EQ(latencies.percentile(1), ~std::uint64_t{0});
-  EXPECT_EQ(Latencies{}.percentile(0.5), 0U);
-}
-
-TEST(LoadSession, AFileGivesBackWhatWasWrittenAndIsRefusedWhenOthersMayReadIt) {
-  const std::filesystem::path file =
-      std::filesystem::temp_directory_path() / ("load_session_" + std::to_string(getpid()));
-  Session session;
-  session.c2s.fill(0xc2);
-  session.s2c.fill(0x52);
-  session.cookies = {std::vector<std::uint8_t>(100, 0xab), std::vector<std::uint8_t>(100, 0xcd)};
-  write_session(file, session);
-  const Session read = read_session(file);
-  EXPECT_EQ(read.c2s, session.c2s);
-  EXPECT_EQ(read.s2c, session.s2c);
-  EXPECT_EQ(read.cookies, session.cookies);
-  ASSERT_EQ(chmod(file.c_str(), 0644), 0);
-  EXPECT_THROW(static_cast<void>(read_session(file)), SessionError);
-  ASSERT_EQ(chmod(file.c_str(), 0600), 0);
-  std::ofstream(file) << "c2s 00\n";
-  EXPECT_THROW(static_cast<void>(read_session(file)), SessionError);
-  std::filesystem::remove(file);
 }
 
 }  // namespace
