@@ -50,17 +50,4 @@ void place_unique_identifier(std::uint8_t* packet, const Request& request) noexc
   }
 }
 
-void write_authenticator_frame(std::uint8_t* packet, const NtsAnswer& answer) noexcept {
-  // Type and length of the field, then the two lengths inside, in one store.
-  const std::uint64_t field_bytes = answer.bytes - answer.authenticator_offset;
-  const std::uint64_t sealed_bytes = answer.bytes - answer.sealed_offset;
-  store_u64(packet + answer.authenticator_offset, static_cast<std::uint64_t>(FieldType::authenticator) << 48 |
-                                                      field_bytes << 32 |
-                                                      std::uint64_t{answer.nonce_bytes} << 16 | sealed_bytes);
-  for (std::uint32_t i = 0; i < answer.cookies; ++i) {
-    store_u32(packet + answer.plaintext_offset + i * answer.cookie_field_bytes,
-              static_cast<std::uint32_t>(FieldType::cookie) << 16 | answer.cookie_field_bytes);
-  }
-}
-
 }  // namespace nts

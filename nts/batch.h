@@ -36,6 +36,7 @@ struct Batch {
   bool asks_mono_root = false;                        // some row's answer has a field of mono_root.h
   std::array<Request, burst_max> request;             // what was found, with the verdict
   std::array<std::uint16_t, burst_max> answer_bytes;  // 0 when there is no answer
+  std::array<std::uint8_t, burst_max> cookies;        // in the answer, where it is authenticated
 };
 
 }  // namespace nts

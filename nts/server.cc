@@ -1,12 +1,14 @@
 #include "nts/server.h"
 
+#include <algorithm>
+#include <bit>
 #include <cstring>
-#include <iterator>
 #include <new>
 
 #include "nts/check.h"
 #include "nts/cookie.h"
 #include "nts/header_template.h"
+#include "nts/runs.h"
 #include "nts/secret.h"
 
 namespace nts {
@@ -37,10 +39,19 @@ void kiss(Batch& batch, std::uint32_t row, Verdict verdict) noexcept {
   batch.has_kisses = true;
 }
 
-// The AEADs that are AES-SIV, the usual one first: each has kernels and a key table of its own.
-constexpr AeadRow siv_rows[] = {AeadRow::siv_256, AeadRow::siv_384, AeadRow::siv_512};
-constexpr std::uint32_t long_key_rows =
-    1U << static_cast<std::uint32_t>(AeadRow::siv_384) | 1U << static_cast<std::uint32_t>(AeadRow::siv_512);
+// From how many messages of one shape on a call of their own is worth it: a quarter of the lanes, as in
+// nts/siv/groups.h.
+Runs::Least least_of(const AeadKernels& kernels) noexcept {
+  Runs::Least least{};
+  for (std::uint32_t row = 0; row < aeads_count; ++row) {
+    const siv::Kernels* siv = kernels.siv_of(static_cast<AeadRow>(row));
+    const std::uint32_t lanes = siv != nullptr               ? siv->lanes
+                                : kernels.gcm_siv != nullptr ? kernels.gcm_siv->lanes
+                                                             : 1;
+    least[row] = std::max(lanes / 4, 1U);
+  }
+  return least;
+}
 
 // Rows from which on a template of the header is worth its making.
 constexpr std::uint32_t template_rows_min = 3;
@@ -63,40 +74,42 @@ std::uint32_t kiss_code_of(Verdict verdict) noexcept {
 }  // namespace
 
 // The working table of one burst. Rows of the batch that take part in a step are packed together, so that
-// lanes fill whatever the mixture, and stand by AEAD, because each has kernels of its own.
+// lanes fill whatever the mixture, and stand in runs (nts/runs.h).
 struct Server::Scratch {
   struct SessionKeys {  // C2S | S2C, as a cookie holds them
     std::array<std::uint8_t, 2 * aead_key_bytes_max> octets;
   };
   struct Entry {
-    std::uint32_t row;  // of the batch
-    AeadRow aead;
+    Shape shape;               // of the request's message
     const std::uint8_t* keys;  // C2S | S2C
+    std::uint32_t row;         // of the batch
   };
-  struct Group {  // of entries under one AEAD
-    std::uint32_t first, count;
+  // C2S while requests are verified, S2C from prepare_answers on.
+  union Table {
+    siv::KeyTable siv;
+    gcm_siv::KeyTable gcm_siv;
   };
 
-  std::uint32_t packed = 0;
-  std::uint32_t siv_rows_met = 1;  // of siv_rows, from the front: the rest has no entry in this burst
+  Runs runs;
+  Runs::Least least;
   std::array<Entry, burst_max> entries;
   std::array<SessionKeys, burst_max> keys;
   std::array<NtsAnswer, burst_max> answers;
+  std::array<Shape, burst_max> shapes;
+  bool is_in_row_order = true;                     // entries stand in the order of rows
+  std::array<std::uint32_t, burst_max> random_at;  // of each entry in `random`, where they do not
 
   std::array<const siv::RingKeySchedule*, burst_max> schedules;
   std::array<const std::uint8_t*, burst_max> key_pointers;
   std::array<const std::uint8_t*, burst_max> nonce_pointers;
   std::array<siv::Job, burst_max * cookies_max> jobs;
   std::array<std::uint8_t, burst_max*(cookies_max + 1) * 16> random;
-  // C2S while requests are verified, S2C from prepare_answers on.
-  std::array<siv::KeyTable, std::size(siv_rows)> siv_tables;
-  gcm_siv::KeyTable gcm_siv_table;
+  std::array<Table, runs_max> tables;  // of each run
 
   ~Scratch() {
     // A burst's keys are overwritten by the next burst; the last ones go here.
     for (SessionKeys& session : keys) wipe(session.octets);
-    for (siv::KeyTable& table : siv_tables) wipe(table.bytes);
-    wipe(gcm_siv_table.bytes);
+    for (Table& table : tables) wipe(table.siv.bytes);  // the larger one
     wipe_stack_below();
   }
 
@@ -105,34 +118,55 @@ struct Server::Scratch {
     if (from != to) entries[to] = entries[from];
   }
 
-  // Entries by AEAD, those of one AEAD in their order.
-  void sort_by_aead(std::uint32_t count) noexcept {
-    const std::array<Entry, burst_max> unsorted = entries;
-    std::uint32_t to = 0;
-    for (std::uint32_t row = 0; row < aeads_count; ++row) {
-      for (std::uint32_t k = 0; k < count; ++k) {
-        if (unsorted[k].aead == static_cast<AeadRow>(row)) entries[to++] = unsorted[k];
+  // Entries, with the answers planned for them, into runs of answers of one shape.
+  void sort_answers(std::uint32_t count) noexcept {
+    for (std::uint32_t k = 0; k < count; ++k) {
+      const NtsAnswer& answer = answers[k];
+      shapes[k] = shape_of(aead_of(entries[k].shape), static_cast<std::uint16_t>(answer.authenticator_offset),
+                           static_cast<std::uint16_t>(answer.nonce_bytes),
+                           static_cast<std::uint16_t>(answer.cookies * answer.cookie_field_bytes));
+    }
+    sort_into_runs(count, entries, answers);
+  }
+
+  // Says which octets of `random` are whose: by AEAD, then by row, so that nobody's nonces depend on the
+  // order in which lanes are filled.
+  void share_random(std::uint32_t count) noexcept {
+    std::uint32_t at = 0;
+    for (std::uint32_t first = 0; first < count;) {
+      const AeadRow aead = aead_of(entries[first].shape);
+      std::array<std::uint8_t, burst_max> entry_of_row;
+      std::uint32_t rows = 0;  // a bit for each
+      for (; first < count && aead_of(entries[first].shape) == aead; ++first) {
+        entry_of_row[entries[first].row] = static_cast<std::uint8_t>(first);
+        rows |= std::uint32_t{1} << entries[first].row;
+      }
+      for (; rows != 0; rows &= rows - 1) {
+        const std::uint32_t entry = entry_of_row[static_cast<std::uint32_t>(std::countr_zero(rows))];
+        random_at[entry] = at;
+        at += 16 * (1 + answers[entry].cookies);
       }
     }
   }
 
-  // Of sorted entries.
-  [[nodiscard]] Group group_of(AeadRow aead, std::uint32_t count) const noexcept {
-    Group group{0, 0};
-    if (count != 0 && entries[0].aead == entries[count - 1].aead) {  // as in nearly every burst
-      group.count = entries[0].aead == aead ? count : 0;
-      return group;
-    }
-    for (std::uint32_t k = 0; k < count; ++k) {
-      group.first += entries[k].aead < aead;
-      group.count += entries[k].aead == aead;
-    }
-    return group;
+  // The first `count` of `shapes` into runs; what stands beside them in `columns` goes with them.
+  template <class... Columns>
+  void sort_into_runs(std::uint32_t count, Columns&... columns) noexcept {
+    std::array<std::uint8_t, burst_max> order;
+    runs.sort(std::span(shapes).first(count), least, order);
+    is_in_row_order = false;
+    const auto sort = [&](auto& column) {
+      const auto unsorted = column;
+      for (std::uint32_t k = 0; k < count; ++k) column[k] = unsorted[order[k]];
+    };
+    (sort(columns), ...);
   }
 };
 
 Server::Server(const AeadKernels& kernels, RandomSource& random)
-    : kernels_(kernels), random_(random), scratch_(std::make_unique<Scratch>()) {}
+    : kernels_(kernels), random_(random), scratch_(std::make_unique<Scratch>()) {
+  scratch_->least = least_of(kernels);
+}
 
 Server::~Server() = default;
 
@@ -144,7 +178,6 @@ void Server::open_requests(Batch& batch, const ExpandedKeyRing& keys, const Poli
   batch.has_kisses = false;
   // Read all; gather the cookies that some key of the ring may open.
   std::uint32_t packed = 0;
-  std::uint32_t aeads_met = 0;     // a bit for each row
   std::uint32_t looked_up_id = 0;  // never an id
   ExpandedKeyRing::Lookup lookup{ExpandedKeyRing::Found::unknown, nullptr};
   for (std::uint32_t row = 0; row < batch.count; ++row) {
@@ -185,87 +218,100 @@ void Server::open_requests(Batch& batch, const ExpandedKeyRing& keys, const Poli
       continue;
     }
     std::uint8_t* session_keys = scratch.keys[packed].octets.data();
-    scratch.entries[packed] = {row, aead, session_keys};
+    scratch.entries[packed] = {
+        shape_of(aead, request.authenticator_offset, request.nonce_bytes, request.sealed_bytes), session_keys,
+        row};
     scratch.schedules[packed] = lookup.schedule;
     make_open_job(cookie, session_keys, scratch.jobs[packed], 2 * aead_at(aead).key_bytes);
-    aeads_met |= 1U << static_cast<std::uint32_t>(aead);
     ++packed;
   }
-  scratch.packed = 0;
-  scratch.siv_rows_met = (aeads_met & long_key_rows) == 0 ? 1 : std::size(siv_rows);
+  scratch.runs.clear();
   if (packed == 0) return;
 
   // Open the cookies; those that do not open leave the packing.
   kernels_.siv->open_with_ring_keys(scratch.schedules.data(), scratch.jobs.data(), packed);
   std::uint32_t opened = 0;
+  Shape differs = 0;
   for (std::uint32_t k = 0; k < packed; ++k) {
     if (scratch.jobs[k].authentic == 0) {
       kiss(batch, scratch.entries[k].row, Verdict::nak_cookie);
       continue;
     }
-    scratch.move_entry(k, opened++);
+    scratch.move_entry(k, opened);
+    differs |= scratch.entries[opened].shape ^ scratch.entries[0].shape;
+    ++opened;
   }
   if (opened == 0) return;
-  if ((aeads_met & (aeads_met - 1)) != 0) scratch.sort_by_aead(opened);
-  verify(batch, opened);
+  if (differs == 0) {  // as in nearly every burst
+    scratch.runs.set_one(aead_of(scratch.entries[0].shape), opened);
+    scratch.is_in_row_order = true;
+  } else {
+    for (std::uint32_t k = 0; k < opened; ++k) scratch.shapes[k] = scratch.entries[k].shape;
+    scratch.sort_into_runs(opened, scratch.entries);
+  }
+  verify(batch);
 }
 
-// Verifies the first `opened` entries under C2S. The encrypted fields are decrypted where they stand: nobody
+// Verifies the entries under C2S, run by run. The encrypted fields are decrypted where they stand: nobody
 // needs the ciphertext again.
-void Server::verify(Batch& batch, std::uint32_t opened) noexcept {
+void Server::verify(Batch& batch) noexcept {
   Scratch& scratch = *scratch_;
-  std::uint32_t encrypted_bytes = 0;
-  std::uint32_t packed = 0;
-  for (std::uint32_t k = 0; k < opened; ++k) {
-    const Scratch::Entry& entry = scratch.entries[k];
-    const Aead& aead = aead_at(entry.aead);
-    Request& request = batch.request[entry.row];
-    if (!aead.takes_any_nonce && request.nonce_bytes != aead.nonce_bytes) {
-      kiss(batch, entry.row, Verdict::nak_authenticator);  // no key makes a tag for such a nonce
-      continue;
-    }
-    std::uint8_t* packet = batch.packet[entry.row];
-    std::uint8_t* sealed = packet + request.sealed_offset;
-    scratch.jobs[packed] = {.associated_data = packet,
-                            .nonce = packet + request.nonce_offset,
-                            .plaintext = sealed + (aead.is_tag_first ? aead_tag_bytes : 0),
-                            .sealed = sealed,
-                            .associated_data_bytes = request.authenticator_offset,
-                            .nonce_bytes = request.nonce_bytes,
-                            .plaintext_bytes = request.sealed_bytes - aead_tag_bytes,
-                            .authentic = 0};
-    encrypted_bytes |= scratch.jobs[packed].plaintext_bytes;
-    scratch.key_pointers[packed] = entry.keys;
-    scratch.nonce_pointers[packed] = scratch.jobs[packed].nonce;
-    scratch.move_entry(k, packed);
-    ++packed;
-  }
-  for (std::uint32_t i = 0; i < scratch.siv_rows_met; ++i) {
-    const auto group = scratch.group_of(siv_rows[i], packed);
-    if (group.count == 0) continue;
-    const siv::Kernels& tier = *kernels_.siv_of(siv_rows[i]);
-    const auto expand = encrypted_bytes == 0 ? tier.expand_keys_to_verify : tier.expand_keys;
-    expand(&scratch.key_pointers[group.first], group.count, &scratch.siv_tables[i]);
-    tier.open(&scratch.siv_tables[i], &scratch.jobs[group.first], group.count);
-  }
-  if (const auto group = scratch.group_of(AeadRow::gcm_siv_128, packed); group.count != 0) {
-    kernels_.gcm_siv->derive_keys(&scratch.key_pointers[group.first], &scratch.nonce_pointers[group.first],
-                                  group.count, &scratch.gcm_siv_table);
-    kernels_.gcm_siv->open(&scratch.gcm_siv_table, &scratch.jobs[group.first], group.count);
-  }
   std::uint32_t verified = 0;
-  for (std::uint32_t k = 0; k < packed; ++k) {
-    Request& request = batch.request[scratch.entries[k].row];
-    const siv::Job& job = scratch.jobs[k];
-    if (job.authentic == 0) {
-      kiss(batch, scratch.entries[k].row, Verdict::nak_authenticator);
-      continue;
+  Scratch::Table* table = scratch.tables.data();
+  for (Run& run : scratch.runs) {
+    const Aead& aead = aead_at(run.aead);
+    const std::uint32_t first = verified;
+    const std::uint32_t end = run.first + run.count;
+    std::uint32_t encrypted_bytes = 0;
+    std::uint32_t jobs = 0;
+    for (std::uint32_t k = run.first; k < end; ++k) {
+      const Scratch::Entry& entry = scratch.entries[k];
+      const Request& request = batch.request[entry.row];
+      if (!aead.takes_any_nonce && request.nonce_bytes != aead.nonce_bytes) {
+        kiss(batch, entry.row, Verdict::nak_authenticator);  // no key makes a tag for such a nonce
+        continue;
+      }
+      std::uint8_t* packet = batch.packet[entry.row];
+      std::uint8_t* sealed = packet + request.sealed_offset;
+      siv::Job& job = scratch.jobs[jobs];
+      job = {.associated_data = packet,
+             .nonce = packet + request.nonce_offset,
+             .plaintext = sealed + (aead.is_tag_first ? aead_tag_bytes : 0),
+             .sealed = sealed,
+             .associated_data_bytes = request.authenticator_offset,
+             .nonce_bytes = request.nonce_bytes,
+             .plaintext_bytes = request.sealed_bytes - aead_tag_bytes,
+             .authentic = 0};
+      encrypted_bytes |= job.plaintext_bytes;
+      scratch.key_pointers[jobs] = entry.keys;
+      scratch.move_entry(k, first + jobs);
+      ++jobs;
     }
-    if (job.plaintext_bytes != 0) read_encrypted_fields({job.plaintext, job.plaintext_bytes}, request);
-    if (request.verdict != Verdict::answer_nts) continue;
-    scratch.move_entry(k, verified++);
+    if (const siv::Kernels* tier = kernels_.siv_of(run.aead); tier != nullptr) {
+      const auto expand = encrypted_bytes == 0 ? tier->expand_keys_to_verify : tier->expand_keys;
+      expand(scratch.key_pointers.data(), jobs, &table->siv);
+      tier->open(&table->siv, scratch.jobs.data(), jobs);
+    } else {
+      for (std::uint32_t i = 0; i < jobs; ++i) scratch.nonce_pointers[i] = scratch.jobs[i].nonce;
+      kernels_.gcm_siv->derive_keys(scratch.key_pointers.data(), scratch.nonce_pointers.data(), jobs,
+                                    &table->gcm_siv);
+      kernels_.gcm_siv->open(&table->gcm_siv, scratch.jobs.data(), jobs);
+    }
+    for (std::uint32_t i = 0; i < jobs; ++i) {
+      const std::uint32_t row = scratch.entries[first + i].row;
+      Request& request = batch.request[row];
+      const siv::Job& job = scratch.jobs[i];
+      if (job.authentic == 0) {
+        kiss(batch, row, Verdict::nak_authenticator);
+        continue;
+      }
+      if (job.plaintext_bytes != 0) read_encrypted_fields({job.plaintext, job.plaintext_bytes}, request);
+      if (request.verdict != Verdict::answer_nts) continue;
+      scratch.move_entry(first + i, verified++);
+    }
+    run = {run.aead, first, verified - first};
+    ++table;
   }
-  scratch.packed = verified;
 }
 
 void Server::prepare_answers(Batch& batch, const ExpandedKeyRing& keys, const ClockReading& clock) noexcept {
@@ -274,23 +320,31 @@ void Server::prepare_answers(Batch& batch, const ExpandedKeyRing& keys, const Cl
   // Authenticated answers first: only what fits is promised.
   std::uint32_t kept = 0;
   std::uint32_t cookies = 0;
-  for (std::uint32_t k = 0; k < scratch.packed; ++k) {
-    const Scratch::Entry& entry = scratch.entries[k];
-    Request& request = batch.request[entry.row];
-    // In place, as a request is read: a copy would wait for every store that fills it.
-    const NtsAnswer& answer =
-        *new (&scratch.answers[kept]) NtsAnswer(plan_nts_answer(request, batch.packet_bytes[entry.row]));
-    if (answer.bytes == 0) {
-      request.verdict = Verdict::drop_no_room;
-      continue;
+  std::uint32_t differs = 0;  // lengths within a run
+  for (Run& run : scratch.runs) {
+    const std::uint32_t first = kept;
+    const std::uint32_t end = run.first + run.count;
+    for (std::uint32_t k = run.first; k < end; ++k) {
+      const std::uint32_t row = scratch.entries[k].row;
+      Request& request = batch.request[row];
+      // In place, as a request is read: a copy would wait for every store that fills it.
+      const NtsAnswer& answer =
+          *new (&scratch.answers[kept]) NtsAnswer(plan_nts_answer(request, batch.packet_bytes[row]));
+      if (answer.bytes == 0) {
+        request.verdict = Verdict::drop_no_room;
+        continue;
+      }
+      cookies += answer.cookies;
+      differs |=
+          (answer.bytes ^ scratch.answers[first].bytes) | (answer.cookies ^ scratch.answers[first].cookies);
+      scratch.move_entry(k, kept);
+      ++kept;
     }
-    scratch.key_pointers[kept] = entry.keys + aead_at(entry.aead).key_bytes;
-    scratch.nonce_pointers[kept] = batch.packet[entry.row] + answer.nonce_offset;
-    cookies += answer.cookies;
-    scratch.move_entry(k, kept);
-    ++kept;
+    run = {run.aead, first, kept - first};
   }
-  scratch.packed = kept;
+  // Requests of one shape may want other numbers of cookies, or have answers without what they brought.
+  if (differs != 0) [[unlikely]]
+    scratch.sort_answers(kept);
 
   // Headers and echoed fields of every row that is answered.
   HeaderTemplate usual;
@@ -322,34 +376,49 @@ void Server::prepare_answers(Batch& batch, const ExpandedKeyRing& keys, const Cl
   // Fresh cookies, all at once, each where it will be sealed a second time under S2C.
   random_.fill({scratch.random.data(), (cookies + kept) * 16});
   const std::uint8_t* random = scratch.random.data();
+  if (!scratch.is_in_row_order) scratch.share_random(kept);
+  Scratch::Table* table = scratch.tables.data();
   std::uint32_t jobs = 0;
-  for (std::uint32_t k = 0; k < kept; ++k) {
-    const Scratch::Entry& entry = scratch.entries[k];
-    const std::uint32_t keys_bytes = 2 * aead_at(entry.aead).key_bytes;
-    const NtsAnswer& answer = scratch.answers[k];
-    std::uint8_t* packet = batch.packet[entry.row];
-    // 16 octets whatever the AEAD takes: the frame of the cookies is written over what is too many.
-    std::memcpy(packet + answer.nonce_offset, random, answer_nonce_bytes);
-    write_authenticator_frame(packet, answer);
-    random += 16;
-    for (std::uint32_t i = 0; i < answer.cookies; ++i, random += 16) {
-      std::uint8_t* cookie =
-          packet + answer.plaintext_offset + i * answer.cookie_field_bytes + field_header_bytes;
-      make_seal_job(cookie, keys.current_id(), std::span<const std::uint8_t, 16>(random, 16), entry.keys,
-                    scratch.jobs[jobs++], keys_bytes);
+  std::uint32_t sealed = 0;  // of them
+  for (const Run& run : scratch.runs) {
+    const std::uint32_t key_bytes = aead_at(run.aead).key_bytes;
+    const std::uint32_t end = run.first + run.count;
+    for (std::uint32_t k = run.first; k < end; ++k) {
+      const Scratch::Entry& entry = scratch.entries[k];
+      const NtsAnswer& answer = scratch.answers[k];
+      std::uint8_t* packet = batch.packet[entry.row];
+      if (!scratch.is_in_row_order) random = &scratch.random[scratch.random_at[k]];
+      // 16 octets whatever the AEAD takes: the frame of the cookies is written over what is too many.
+      std::memcpy(packet + answer.nonce_offset, random, answer_nonce_bytes);
+      write_authenticator_frame(packet, answer);
+      random += 16;
+      for (std::uint32_t i = 0; i < answer.cookies; ++i, random += 16) {
+        std::uint8_t* cookie =
+            packet + answer.plaintext_offset + i * answer.cookie_field_bytes + field_header_bytes;
+        make_seal_job(cookie, keys.current_id(), std::span<const std::uint8_t, 16>(random, 16), entry.keys,
+                      scratch.jobs[jobs++], 2 * key_bytes);
+      }
+      batch.answer_bytes[entry.row] = static_cast<std::uint16_t>(answer.bytes);
+      batch.cookies[entry.row] = static_cast<std::uint8_t>(answer.cookies);
+      scratch.key_pointers[k] = entry.keys + key_bytes;
     }
-    batch.answer_bytes[entry.row] = static_cast<std::uint16_t>(answer.bytes);
+    const bool has_next = &run + 1 != scratch.runs.end();
+    if (!has_next || (&run)[1].aead != run.aead) {  // cookies of one AEAD have one shape
+      kernels_.siv->seal_with_ring_key(&keys.current_schedule(), &scratch.jobs[sealed], jobs - sealed);
+      sealed = jobs;
+    }
   }
-  kernels_.siv->seal_with_ring_key(&keys.current_schedule(), scratch.jobs.data(), jobs);
-  for (std::uint32_t i = 0; i < scratch.siv_rows_met; ++i) {
-    const auto group = scratch.group_of(siv_rows[i], kept);
-    if (group.count == 0) continue;
-    kernels_.siv_of(siv_rows[i])
-        ->expand_keys(&scratch.key_pointers[group.first], group.count, &scratch.siv_tables[i]);
-  }
-  if (const auto group = scratch.group_of(AeadRow::gcm_siv_128, kept); group.count != 0) {
-    kernels_.gcm_siv->derive_keys(&scratch.key_pointers[group.first], &scratch.nonce_pointers[group.first],
-                                  group.count, &scratch.gcm_siv_table);
+  for (const Run& run : scratch.runs) {
+    if (const siv::Kernels* tier = kernels_.siv_of(run.aead); tier != nullptr) {
+      tier->expand_keys(&scratch.key_pointers[run.first], run.count, &table->siv);
+    } else {
+      for (std::uint32_t k = run.first; k < run.first + run.count; ++k) {
+        scratch.nonce_pointers[k] = batch.packet[scratch.entries[k].row] + scratch.answers[k].nonce_offset;
+      }
+      kernels_.gcm_siv->derive_keys(&scratch.key_pointers[run.first], &scratch.nonce_pointers[run.first],
+                                    run.count, &table->gcm_siv);
+    }
+    ++table;
   }
 }
 
@@ -384,27 +453,29 @@ void Server::seal_answers(Batch& batch, NtpTime transmit, NtpTime smeared_transm
         difference(leaves, received) > 0 ? leaves.units : received.units + 1;  // P41, and never equal
     store_u64(batch.packet[row] + header::transmit_time, stamp);
   }
-  for (std::uint32_t k = 0; k < scratch.packed; ++k) {
-    const NtsAnswer& answer = scratch.answers[k];
-    std::uint8_t* packet = batch.packet[scratch.entries[k].row];
-    scratch.jobs[k] = {.associated_data = packet,
-                       .nonce = packet + answer.nonce_offset,
-                       .plaintext = packet + answer.plaintext_offset,
-                       .sealed = packet + answer.sealed_offset,
-                       .associated_data_bytes = answer.authenticator_offset,
-                       .nonce_bytes = answer.nonce_bytes,
-                       .plaintext_bytes = answer.cookies * answer.cookie_field_bytes,
-                       .authentic = 0};
+  Scratch::Table* table = scratch.tables.data();
+  for (const Run& run : scratch.runs) {
+    const std::uint32_t end = run.first + run.count;
+    for (std::uint32_t k = run.first; k < end; ++k) {
+      const NtsAnswer& answer = scratch.answers[k];
+      std::uint8_t* packet = batch.packet[scratch.entries[k].row];
+      scratch.jobs[k] = {.associated_data = packet,
+                         .nonce = packet + answer.nonce_offset,
+                         .plaintext = packet + answer.plaintext_offset,
+                         .sealed = packet + answer.sealed_offset,
+                         .associated_data_bytes = answer.authenticator_offset,
+                         .nonce_bytes = answer.nonce_bytes,
+                         .plaintext_bytes = answer.cookies * answer.cookie_field_bytes,
+                         .authentic = 0};
+    }
+    if (const siv::Kernels* tier = kernels_.siv_of(run.aead); tier != nullptr) {
+      tier->seal(&table->siv, &scratch.jobs[run.first], run.count);
+    } else {
+      kernels_.gcm_siv->seal(&table->gcm_siv, &scratch.jobs[run.first], run.count);
+    }
+    ++table;
   }
-  for (std::uint32_t i = 0; i < scratch.siv_rows_met; ++i) {
-    const auto group = scratch.group_of(siv_rows[i], scratch.packed);
-    if (group.count == 0) continue;
-    kernels_.siv_of(siv_rows[i])->seal(&scratch.siv_tables[i], &scratch.jobs[group.first], group.count);
-  }
-  if (const auto group = scratch.group_of(AeadRow::gcm_siv_128, scratch.packed); group.count != 0) {
-    kernels_.gcm_siv->seal(&scratch.gcm_siv_table, &scratch.jobs[group.first], group.count);
-  }
-  scratch.packed = 0;
+  scratch.runs.clear();
 }
 
 }  // namespace nts

@@ -55,7 +55,7 @@ class Server {
 
  private:
   struct Scratch;
-  void verify(Batch& batch, std::uint32_t opened) noexcept;
+  void verify(Batch& batch) noexcept;
 
   const AeadKernels kernels_;
   RandomSource& random_;

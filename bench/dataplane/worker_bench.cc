@@ -23,6 +23,10 @@ void serve(benchmark::State& state, bench::Load load) {
 BENCHMARK_CAPTURE(serve, plain, bench::Load::plain)->Arg(1)->Arg(8)->Arg(32);
 BENCHMARK_CAPTURE(serve, nts, bench::Load::nts)->Arg(1)->Arg(8)->Arg(32);
 BENCHMARK_CAPTURE(serve, aead30, bench::Load::nts_aead30)->Arg(1)->Arg(8)->Arg(32);
+// What mixed_ratio is made of, beside plain and nts.
+BENCHMARK_CAPTURE(serve, long_identifier, bench::Load::nts_long_identifier)->Arg(32);
+BENCHMARK_CAPTURE(serve, garbage, bench::Load::garbage)->Arg(32);
+BENCHMARK_CAPTURE(serve, mixed, bench::Load::mixed)->Arg(32);
 
 }  // namespace
 
