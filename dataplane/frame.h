@@ -41,6 +41,8 @@ class MacAddress {
     std::memcpy(octets, &low, sizeof low);
     std::memcpy(octets + sizeof low, &high, sizeof high);
   }
+  // The first octet is the lowest.
+  [[nodiscard]] std::uint64_t bits() const noexcept { return value_; }
   [[nodiscard]] bool is_group() const noexcept { return (value_ & 1) != 0; }
   [[nodiscard]] bool is_zero() const noexcept { return value_ == 0; }
   friend bool operator==(const MacAddress&, const MacAddress&) = default;

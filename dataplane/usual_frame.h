@@ -47,6 +47,13 @@ template <class Word>
   std::memcpy(octets, &word, sizeof word);
 }
 
+inline constexpr std::uint64_t group_bit = 1;  // of a MAC address, whose first octet is the lowest
+
+// 1 for 0, and 0 for any other number below 2^63: no branch, and no flag to be kept.
+[[nodiscard, gnu::always_inline]] inline std::uint64_t one_if_zero(std::uint64_t value) noexcept {
+  return (value - 1) >> 63;
+}
+
 // A plain request or answer is 48 octets, nearly always: no loop then.
 inline constexpr std::size_t plain_bytes = 48;
 [[nodiscard, gnu::always_inline]] inline std::uint64_t plus_payload(std::uint64_t sum,
@@ -78,10 +85,12 @@ inline constexpr std::size_t plain_bytes = 48;
                                 ((second ^ udp_protocol) & protocol_mask) |
                                 (load<std::uint16_t>(octets + ethertype_at) ^ ethertype) |
                                 (port ^ local.ntp_port) | (total_bytes ^ (length + ipv4_bytes));
-  const MacAddress source_mac = MacAddress::load_from_eight(octets + MacAddress::bytes);
-  const bool is_for_us = differs == 0 && MacAddress::load_from_eight(octets) == our_mac &&
-                         !source_mac.is_group() && !source_mac.is_zero() && !(source_mac == our_mac);
-  if (!is_for_us || length < udp_bytes || length > udp_bytes + request_bytes_max ||
+  const std::uint64_t source_mac = MacAddress::load_from_eight(octets + MacAddress::bytes).bits();
+  const std::uint64_t mac_differs = (MacAddress::load_from_eight(octets).bits() ^ our_mac.bits()) |
+                                    (source_mac & group_bit) | one_if_zero(source_mac) |
+                                    one_if_zero(source_mac ^ our_mac.bits());
+  const std::uint32_t payload_bytes = length - udp_bytes;  // huge when there is not even a header
+  if ((differs | mac_differs) != 0 || payload_bytes > request_bytes_max ||
       ip_at + total_bytes > frame.size()) {
     return false;
   }
@@ -99,12 +108,12 @@ inline constexpr std::size_t plain_bytes = 48;
     const std::uint64_t pseudo_sum =
         (second >> 32) + destination + udp_protocol +
         sum_of_value(static_cast<std::uint16_t>(length));  // no carry out of 64 bits
-    if (!is_right_checksum(plus_payload(plus(pseudo_sum, udp), octets + payload_at, length - udp_bytes))) {
+    if (!is_right_checksum(plus_payload(plus(pseudo_sum, udp), octets + payload_at, payload_bytes))) {
       return false;
     }
   }
   envelope = {.payload_offset = payload_at,
-              .payload_bytes = static_cast<std::uint16_t>(length - udp_bytes),
+              .payload_bytes = static_cast<std::uint16_t>(payload_bytes),
               .ip_offset = ip_at,
               .is_ipv6 = false,
               .is_request = true,

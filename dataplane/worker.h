@@ -112,6 +112,7 @@ class alignas(64) Worker {
   std::array<rte_mbuf*, nts::burst_max> refused_;
   std::array<rte_mbuf*, nts::burst_max> for_kernel_;
   std::uint16_t answer_count_ = 0;
+  std::uint64_t answer_octets_ = 0;  // of their frames
   std::uint16_t refused_count_ = 0;
   std::uint16_t for_kernel_count_ = 0;
 

@@ -5,7 +5,9 @@
 #pragma once
 
 #include <array>
+#include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <memory>
 #include <optional>
 #include <rte_ethdev.h>
@@ -66,8 +68,18 @@ class Queue {
 
   // The frame's octets when they lie in one buffer that is nobody else's; empty when they do not.
   [[nodiscard]] static std::span<std::uint8_t> octets(rte_mbuf* mbuf) noexcept {
-    const bool is_one_buffer = mbuf->nb_segs == 1 && mbuf->pkt_len == mbuf->data_len;
-    if (!is_one_buffer || !RTE_MBUF_DIRECT(mbuf) || rte_mbuf_refcnt_read(mbuf) != 1) [[unlikely]]
+    // The word that drivers write with one store: data offset, reference count, segments, port.
+    std::uint64_t rearm;
+    std::memcpy(&rearm, reinterpret_cast<const std::uint8_t*>(mbuf) + offsetof(rte_mbuf, rearm_data),
+                sizeof rearm);
+    static_assert(offsetof(rte_mbuf, refcnt) == offsetof(rte_mbuf, rearm_data) + 2);
+    static_assert(offsetof(rte_mbuf, nb_segs) == offsetof(rte_mbuf, rearm_data) + 4);
+    constexpr std::uint64_t counts = 0xffff'ffff'0000;
+    constexpr std::uint64_t one_reference_one_segment = 0x0001'0001'0000;
+    const std::uint64_t differs = ((rearm & counts) ^ one_reference_one_segment) |
+                                  (mbuf->ol_flags & (RTE_MBUF_F_INDIRECT | RTE_MBUF_F_EXTERNAL)) |
+                                  (mbuf->pkt_len ^ mbuf->data_len);
+    if (differs != 0) [[unlikely]]
       return {};
     return {rte_pktmbuf_mtod(mbuf, std::uint8_t*), mbuf->data_len};
   }
