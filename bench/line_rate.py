@@ -114,8 +114,8 @@ def start_load(place, options, kind, cpu, has_hugepages):
     mac = VHOST_MAC if options.copies == "server" else VIRTIO_MAC
     words = [BUILD / "bench/load/load", "--device", device_of("load", options, place / "vhost.sock"),
              "--server-mac", mac, "--core", str(cpu), "--to", "10.99.0.1", "--from", "10.99.1.0",
-             "--seconds", str(options.seconds), "--rate", str(options.rate), "--window", str(options.window), "--burst", str(options.burst),
-             "--wait", str(ANSWER_SECONDS_MAX), "--prefix", f"line_rate_{kind}_"]
+             "--seconds", str(options.seconds), "--rate", str(options.rate), "--window", str(options.window),
+             "--burst", str(options.burst), "--wait", str(ANSWER_SECONDS_MAX), "--prefix", f"line_rate_{kind}_"]
     if options.ipv6:
         words += ["--to", "fd99::1", "--from", "fd99::1:0"]
     if kind == "nts":
