@@ -1,5 +1,5 @@
-"""The tiers, as their files tell: each nts/siv/siv_*.cc and nts/gcm_siv/gcm_siv_*.cc is one, so that none can be forgotten
-by a list."""
+"""The tiers, as their files tell: each nts/siv/siv_*.cc and nts/gcm_siv/gcm_siv_*.cc is one, so that none can be
+forgotten by a list."""
 
 import dataclasses
 import json

@@ -1,6 +1,6 @@
 """K14: nothing of a key is left when its owner goes, whichever compiler thought it knew better; K11: no tag is compared
-by a function that stops at the first difference. wiped.cc (secrets, a client) and wiped_server.cc are built here with the
-packet core, by each compiler anew; the tiers are those of build/, as shipped."""
+by a function that stops at the first difference. wiped.cc (secrets, a client) and wiped_server.cc are built here with
+the packet core, by each compiler anew; the tiers are those of build/, as shipped."""
 
 import pathlib
 import shutil
@@ -14,7 +14,7 @@ KEPT = BUILD / "secrets"
 CORE = [f"nts/{name}.cc" for name in ("answer", "client", "key_ring", "ntp_time", "request", "server")]
 PROGRAMS = ["wiped", "wiped_server"]
 COMPILERS = {"gcc": ["g++", "-O3"], "gcc-lto": ["g++", "-O3", "-flto"], "clang": ["clang++-14", "-O3"]}
-# As the product is linked: a function that is bound when it is first called saves registers, keys in them, on the stack.
+# As the product is linked: a function that is bound at its first call saves registers, keys in them, on the stack.
 LINK = ["-Wl,-z,relro,-z,now"]
 STOPPING_COMPARISONS = ("memcmp", "bcmp", "strcmp", "strncmp")
 
@@ -34,8 +34,8 @@ def built(request):
     libraries = [*sorted(BUILD.glob("nts/siv/lib*.a")), *sorted(BUILD.glob("nts/gcm_siv/lib*.a"))]
     for program in PROGRAMS:
         own = [objects[source] for source in [*CORE, f"tests/secrets/{program}.cc"]]
-        subprocess.run([*compiler, *own, "-Wl,--start-group", *libraries, "-Wl,--end-group", *LINK, "-o", folder / program],
-                       check=True)
+        subprocess.run([*compiler, *own, "-Wl,--start-group", *libraries, "-Wl,--end-group", *LINK,
+                        "-o", folder / program], check=True)
     return folder
 
 

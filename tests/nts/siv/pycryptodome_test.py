@@ -1,5 +1,5 @@
-"""K06: our AES-SIV against pycryptodome's, which shares no line with nettle (GnuTLS's is nettle's): AEADs 15, 16 and 17,
-messages of 0 to 1,500 octets, nonces of 1 to 64 and none. random_messages.cc has every tier of this CPU seal and open
+"""K06: our AES-SIV against pycryptodome's, which shares no line with nettle (GnuTLS's is nettle's): AEADs 15, 16 and
+17, messages of 0 to 1,500 octets, nonces of 1 to 64 and none. random_messages.cc has every tier of this CPU seal and open
 them, and stops when two disagree.
 
 pycryptodome makes some 3,000 messages a second: 1,000 a key size here, 10^6 in `tests/run long`. The 10^7 of TESTS.md
@@ -64,7 +64,8 @@ def test_K06_agrees_with_pycryptodome_on_messages_of_all_lengths(key_bytes):
     count, forged, without_nonce = 0, 0, 0
     with subprocess.Popen([PROGRAM, str(key_bytes), str(MESSAGES), "5297"], stdout=subprocess.PIPE) as program:
         for message in messages_of(program.stdout):
-            assert differs(message) is None, (count, differs(message), [part.hex() for part in message[:-1]], message[-1])
+            wrong = differs(message)
+            assert wrong is None, (count, wrong, [part.hex() for part in message[:-1]], message[-1])
             count += 1
             forged += not message[-1]
             without_nonce += not message[2]
