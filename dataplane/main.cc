@@ -112,6 +112,7 @@ EalOptions eal_options(const shm::Settings& settings, std::uint32_t queues) {
   for (const auto& device : std::span(settings.devices).first(settings.device_count)) {
     const DeviceName name = parse_device(device);
     if (name.kind == "pci") options.pci_devices.push_back(require_pci_device(name.rest));
+    if (name.kind == "vdev" && name.rest.starts_with("net_virtio_user")) options.few_files = true;
   }
   options.hugepages = settings.memory == shm::Memory::hugepages ||
                       (settings.memory == shm::Memory::automatic && free >= needed);
