@@ -336,7 +336,7 @@ ClockState Discipline::publish(std::uint64_t tick) noexcept {
   state.reference_id = policy_.reference_id;
   // What a second is, as far as the pulses have taught.
   state.tsc_hz = static_cast<std::uint64_t>(std::llround(ns_per_s / target.ns_per_tick));
-  double seconds = future.seconds;
+  double seconds = std::min(future.seconds, static_cast<double>(ns_until_leap(leap_, now)) / ns_per_s);
   if (is_contradicted_) {
     const double left_s =
         static_cast<double>(policy_.dispute_s_max) - seconds_between(contradicted_since_, tick);

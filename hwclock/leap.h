@@ -31,4 +31,8 @@ struct LeapPlan {
 // 0 to 3 as on the wire.
 [[nodiscard]] std::uint32_t leap_indicator_at(const LeapPlan& plan, TaiTime time) noexcept;
 
+// How long a promise of `time` may stand if nobody renews it: to half a second after leap is 3, which is half
+// a second before seconds are named wrongly. INT64_MAX where no change comes, or has begun.
+[[nodiscard]] std::int64_t ns_until_leap(const LeapPlan& plan, TaiTime time) noexcept;
+
 }  // namespace hwclock

@@ -327,7 +327,9 @@ ClockState UpstreamClock::publish(const UpstreamPanel& panel, std::uint64_t tick
   state.stratum = stratum_;
   state.reference_id = reference_id_;
   const double room_ns = static_cast<double>(policy_.error_ns_max) - half_delay_ns - error_ns;
-  state.valid_until = tick + static_cast<std::uint64_t>(std::max(0.0, room_ns / rate_ppb) * tick_hz_);
+  const double seconds =
+      std::clamp(room_ns / rate_ppb, 0.0, static_cast<double>(ns_until_leap(leap_, now)) / ns_per_s);
+  state.valid_until = tick + static_cast<std::uint64_t>(seconds * tick_hz_);
   return state;
 }
 

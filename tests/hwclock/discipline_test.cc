@@ -247,6 +247,9 @@ TEST(Discipline, I09_ThroughALeapSecondItIsLeap3AndThenExactlyASecondLess) {
   lab.clock->set_leap({.tai_minus_utc_s = 37, .change_s = 1, .change_tai_s = start_s + day_end_s});
   ASSERT_TRUE(lab.until(State::locked, 60));
   EXPECT_EQ(lab.state.leap, 1U);
+  // Should this be the last word, it ends half a second into what would be leap 3.
+  const double stands_s = static_cast<double>(lab.state.valid_until - (lab.tick + hz / 2)) / hz;
+  EXPECT_NEAR(stands_s, static_cast<double>(day_end_s - lab.seconds) - 0.5 - 1.5, 1e-3);
   while (lab.seconds < day_end_s - 2) lab.second();
   EXPECT_EQ(lab.state.leap, 3U);
   while (lab.seconds < day_end_s + 1) lab.second();
