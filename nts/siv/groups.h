@@ -240,16 +240,19 @@ void run_all_sorted(const KeyOf& key_of, Job* jobs, uint32_t count, uint32_t row
 
 // ---- The calls ----
 
+// The three lengths of a job lie side by side, with `authentic` behind them: a register of 128 bits.
 [[gnu::always_inline]] inline bool all_have_one_shape(const Job* jobs, uint32_t count) {
-  uint64_t differs = 0;
-  uint64_t first[2];
-  __builtin_memcpy(first, &jobs[0].associated_data_bytes, sizeof first);
-  for (uint32_t i = 1; i < count; ++i) {
-    uint64_t own[2];  // three lengths, and `authentic`, which is shifted out
-    __builtin_memcpy(own, &jobs[i].associated_data_bytes, sizeof own);
-    differs |= (own[0] ^ first[0]) | (own[1] ^ first[1]) << 32;
-  }
-  return differs == 0;
+  typedef uint32_t Lengths __attribute__((vector_size(16)));
+  static_assert(__builtin_offsetof(Job, authentic) == __builtin_offsetof(Job, associated_data_bytes) + 12);
+  const auto lengths_of = [](const Job& job) __attribute__((always_inline)) {
+    Lengths lengths;
+    __builtin_memcpy(&lengths, &job.associated_data_bytes, sizeof lengths);
+    return lengths;
+  };
+  const Lengths first = lengths_of(jobs[0]);
+  Lengths differs = {};
+  for (uint32_t i = 1; i < count; ++i) differs |= lengths_of(jobs[i]) ^ first;
+  return (differs[0] | differs[1] | differs[2]) == 0;
 }
 
 template <class L, class Operation>
@@ -293,9 +296,11 @@ void seal_jobs(const KeyTable* table, Job* jobs, uint32_t count) {
 
 template <class L>
 void open_jobs_with_ring_keys(const RingKeySchedule* const* schedules, Job* jobs, uint32_t count) {
-  uint32_t others = 0;
-  for (uint32_t i = 1; i < count; ++i) others += schedules[i] != schedules[0];
-  if (others == 0 && count != 0) return run_with_one_ring_key<L, Open>(schedules[0]->bytes, jobs, count);
+  uintptr_t differs = 0;
+  for (uint32_t i = 1; i < count; ++i) {
+    differs |= reinterpret_cast<uintptr_t>(schedules[i]) ^ reinterpret_cast<uintptr_t>(schedules[0]);
+  }
+  if (differs == 0 && count != 0) return run_with_one_ring_key<L, Open>(schedules[0]->bytes, jobs, count);
   run_all_sorted<L, Open>([schedules](uint32_t i) { return schedules[i]->bytes; }, jobs, count, block_bytes,
                           true);
 }
