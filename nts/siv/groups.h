@@ -49,15 +49,43 @@ constexpr uint32_t table_count_at = sizeof(KeyTable) - sizeof(uint32_t);
 
 // ---- The two operations ----
 
+// Each looks for the shapes of NTS first (usual.h): cookies under one key, requests that are opened and
+// answers that are sealed.
+template <class Keys>
+[[gnu::always_inline]] inline bool is_usual_cookie(const Keys& keys, const Job& job) {
+  return keys.knows_empty() && job.associated_data_bytes == 0 && job.nonce_bytes == block_bytes &&
+         job.plaintext_bytes >= usual_text_bytes_min && job.plaintext_bytes % block_bytes == 0;
+}
+[[gnu::always_inline]] inline bool has_usual_data(const Job& job) {
+  return job.associated_data_bytes > block_bytes && job.nonce_bytes == block_bytes;
+}
+
 struct Open {
   template <class L, class Keys>
   [[gnu::always_inline]] static void run(const Keys& keys, Job* jobs) {
+    if constexpr (has_one_shape<L> && L::knows_usual_shapes) {
+      if constexpr (Keys::are_one) {
+        if (is_usual_cookie(keys, *jobs)) return open_group<Usual<L, Text::whole, false>>(keys, jobs);
+      } else {
+        if (jobs->plaintext_bytes == 0 && has_usual_data(*jobs))
+          return open_group<Usual<L, Text::none, true>>(keys, jobs);
+      }
+    }
     open_group<L>(keys, jobs);
   }
 };
 struct Seal {
   template <class L, class Keys>
   [[gnu::always_inline]] static void run(const Keys& keys, Job* jobs) {
+    if constexpr (has_one_shape<L> && L::knows_usual_shapes) {
+      if constexpr (Keys::are_one) {
+        if (is_usual_cookie(keys, *jobs)) return seal_group<Usual<L, Text::whole, false>>(keys, jobs);
+      } else if (jobs->plaintext_bytes >= usual_text_bytes_min && has_usual_data(*jobs)) {
+        if (jobs->plaintext_bytes % block_bytes == 0)
+          return seal_group<Usual<L, Text::whole, true>>(keys, jobs);
+        return seal_group<Usual<L, Text::cut, true>>(keys, jobs);
+      }
+    }
     seal_group<L>(keys, jobs);
   }
 };

@@ -32,6 +32,7 @@ struct RegisterLanes {
   static constexpr uint32_t rows_bytes = row::count * row_bytes;
   static constexpr bool expands_by_words = R == 4;
   static constexpr bool ciphers_along = V::lanes > 1;
+  static constexpr bool knows_usual_shapes = half_key_bytes == block_bytes;  // few ask for longer keys
   static constexpr uint32_t counters_abreast = R >= 4 ? 2 : 4;  // about eight registers in flight
 
   struct Block {
@@ -42,6 +43,7 @@ struct RegisterLanes {
   // One expanded key for all lanes, of which a row holds nothing but its block.
   class SameKey {
    public:
+    static constexpr bool are_one = true;
     [[gnu::always_inline]] SameKey(const uint8_t* rows, bool) : rows_(rows) {}
     [[gnu::always_inline]] Block block(uint32_t row) const {
       const Register key = V::same(rows_ + row * block_bytes);
@@ -61,6 +63,7 @@ struct RegisterLanes {
   // wiped.
   class RowKeys {
    public:
+    static constexpr bool are_one = false;
     [[gnu::always_inline]] RowKeys(const uint8_t* rows, bool, bool knows_empty)
         : rows_(rows), knows_empty_(knows_empty) {}
     [[gnu::always_inline]] Block block(uint32_t row) const {
