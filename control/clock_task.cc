@@ -6,26 +6,26 @@
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
-#include <cstdio>
 #include <optional>
 #include <random>
 #include <unistd.h>
 
-#include "control/config_upstream.h"
-#include "control/gnss_time.h"
+#include "control/clock_engine.h"
 #include "control/log.h"
 #include "control/page_keeping.h"
+#include "control/query_report.h"
 #include "control/role_loop.h"
 #include "control/role_socket.h"
 #include "control/roles.h"
 #include "control/service_notify.h"
+#include "control/socket_keeping.h"
 #include "control/upstream_desk.h"
-#include "control/upstream_time.h"
 #include "control/waiter.h"
 #include "dataplane/shm/failpoint.h"
 #include "dataplane/shm/segment.h"
 #include "hwclock/calendar.h"
 #include "hwclock/mono_line.h"
+#include "hwclock/reference_id.h"
 #include "hwclock/system_clock.h"
 #include "hwclock/tsc.h"
 #include "hwclock/tsc_fit.h"
@@ -60,29 +60,8 @@ constexpr std::chrono::milliseconds accept_pause{50};
 // A receiver that never stops talking costs 50 looks a second, and no more (TESTS.md I01).
 constexpr std::chrono::milliseconds receiver_pause{20};
 
-// A pulse without a receiver takes its second from upstreams that know the time better than this.
-constexpr std::uint64_t date_error_max_ns = 100'000'000;
-
 constexpr std::uint64_t ns_per_us = 1000;
 constexpr std::int64_t ns_per_s = 1'000'000'000;
-
-std::string span_of(std::uint64_t ns) {
-  char text[32];
-  if (ns < std::uint64_t{ns_per_s}) {
-    std::snprintf(text, sizeof text, "%.3g ms", static_cast<double>(ns) / 1e6);
-  } else {
-    std::snprintf(text, sizeof text, "%.3f s", static_cast<double>(ns) / 1e9);
-  }
-  return text;
-}
-
-// The page's four octets, first one in the high bits.
-std::uint32_t reference_id_of(const std::string& text) {
-  std::uint32_t id = 0;
-  for (std::size_t i = 0; i < 4; ++i)
-    id = id << 8 | (i < text.size() ? static_cast<std::uint8_t>(text[i]) : 0U);
-  return id;
-}
 
 class ClockTask {
  public:
@@ -98,6 +77,8 @@ class ClockTask {
   void start() {
     asio::co_spawn(io_, keep_time(), rethrow);
     asio::co_spawn(io_, keep_page(io_, page_), rethrow);
+    const std::filesystem::path ours = config_.paths.pages / "clock";
+    asio::co_spawn(io_, keep_sockets(io_, {ours / "socket", ours / "report.socket"}), rethrow);
     asio::co_spawn(io_, hear_upstream(), rethrow);
     asio::co_spawn(io_, answer_admin(), rethrow);
     asio::co_spawn(io_, stop_at_signal(io_), rethrow);
@@ -105,7 +86,7 @@ class ClockTask {
 
   // At the end.
   void finish() {
-    if (gnss_) gnss_->save_memory();
+    if (engine_) engine_->save_memory();
   }
 
  private:
@@ -125,16 +106,10 @@ class ClockTask {
     const double reading_ns =
         2e9 * static_cast<double>(first_utc.half_width_ticks) / static_cast<double>(tsc_hz);
     const std::int32_t precision = hwclock::precision_of(reading_ns);
-    const bool is_gnss = config_.clock.source == ClockSource::gnss;
-    if (config_.clock.source == ClockSource::upstream || (is_gnss && has_fallback(config_))) {
-      upstream_time_.emplace(config_, upstreams_.panel(), tsc_hz, precision,
-                             is_gnss ? std::nullopt : left_behind());
-    }
-    if (config_.clock.source == ClockSource::upstream) co_await follow_upstreams();
-    if (is_gnss) {
-      gnss_.emplace(config_, tsc_hz, precision, left_behind());
-      asio::co_spawn(io_, hear_receiver(), rethrow);
-      co_await follow_gnss();
+    if (config_.clock.source == ClockSource::gnss || config_.clock.source == ClockSource::upstream) {
+      engine_.emplace(config_, upstreams_.panel(), tsc_hz, precision, published());
+      if (engine_->inputs() != nullptr) asio::co_spawn(io_, hear_receiver(*engine_->inputs()), rethrow);
+      co_await follow_engine();
     }
     hwclock::TscFit fit(tsc_hz);
     fit.prime(first_utc);
@@ -165,61 +140,15 @@ class ClockTask {
   }
 
   // For ever.
-  asio::awaitable<void> follow_gnss() {
+  asio::awaitable<void> follow_engine() {
     asio::steady_timer timer(io_);
     for (bool is_first = true;; is_first = false) {
       const hwclock::Reading clock = hwclock::read_clock(CLOCK_REALTIME);
-      hwclock::ClockState state = pass_gnss(clock);
+      hwclock::ClockState state = engine_->pass(clock);
       mono_.follow(state, clock.tsc);
       page_->clock.publish(state);
       if (is_first) notify_ready();
-      report_engine();
-      feed_watchdog();
-      timer.expires_after(interval);
-      co_await timer.async_wait(asio::use_awaitable);
-    }
-  }
-
-  // The receiver's time, as the upstreams let it stand; theirs, while it has none.
-  hwclock::ClockState pass_gnss(const hwclock::Reading& clock) {
-    gnss_->hear_witnesses(upstreams_.panel(), clock.tsc);
-    hwclock::ClockState theirs{};
-    if (upstream_time_) {
-      theirs = upstream_time_->pass(clock.tsc);
-      const std::uint64_t error_ns = hwclock::dispersion_ns_at(theirs, clock.tsc) + theirs.root_delay_ns / 2;
-      if (theirs.stratum != 0 && error_ns < date_error_max_ns)
-        gnss_->take_date(clock.tsc, utc_ns_of(theirs, clock.tsc));
-    }
-    hwclock::ClockState state = gnss_->pass(clock);
-    // Stratum 0: no time, and not just a leap second on its way.
-    const bool wants_theirs =
-        state.stratum == 0 && theirs.stratum != 0 && !gnss_->discipline().is_contradicted();
-    if (wants_theirs != is_fallback_) {
-      if (const auto served = published(); served && served->ntp0 != 0) {
-        if (wants_theirs) {
-          upstream_time_->continue_from(*served, clock.tsc);
-          theirs = upstream_time_->pass(clock.tsc);
-        } else {
-          state = gnss_->continue_from(*served, clock.tsc);
-        }
-      }
-      is_fallback_ = wants_theirs;
-    }
-    if (!wants_theirs) return state;
-    theirs.state = hwclock::State::fallback;
-    return theirs;
-  }
-
-  // For ever.
-  asio::awaitable<void> follow_upstreams() {
-    asio::steady_timer timer(io_);
-    for (bool is_first = true;; is_first = false) {
-      const std::uint64_t tick = hwclock::read_tsc_in_order();
-      hwclock::ClockState state = upstream_time_->pass(tick);
-      mono_.follow(state, tick);
-      page_->clock.publish(state);
-      if (is_first) notify_ready();
-      report_engine();
+      report_engine(state);
       feed_watchdog();
       timer.expires_after(interval);
       co_await timer.async_wait(asio::use_awaitable);
@@ -227,14 +156,14 @@ class ClockTask {
   }
 
   // Its messages are read as they come: how long after the pulse they do says which second it began.
-  asio::awaitable<void> hear_receiver() {
+  asio::awaitable<void> hear_receiver(GnssInputs& inputs) {
     asio::steady_timer pause(io_);
     for (;;) {
-      const int fd = gnss_->inputs().receiver_fd();
+      const int fd = inputs.receiver_fd();
       if (fd >= 0) {
         Waiter waiter(io_.get_executor(), fd);
-        while (gnss_->inputs().receiver_fd() == fd && co_await waiter.readable()) {
-          gnss_->inputs().read_receiver();
+        while (inputs.receiver_fd() == fd && co_await waiter.readable()) {
+          inputs.read_receiver();
           pause.expires_after(receiver_pause);
           co_await pause.async_wait(asio::use_awaitable);
         }
@@ -244,34 +173,15 @@ class ClockTask {
     }
   }
 
-  // Of the sources that have an engine with states.
-  [[nodiscard]] std::string engine_sentence() const {
-    if (is_fallback_) return "fallback, while the receiver has no time: " + upstream_time_->sentence();
-    return gnss_ ? gnss_->sentence() : upstream_time_->sentence();
-  }
-
-  void report_engine() {
-    const auto served = published();
-    if (!served) return;
-    const hwclock::State state = served->state;
-    const bool changed = engine_state_ != state;
+  void report_engine(const hwclock::ClockState& served) {
+    const bool changed = engine_state_ != served.state;
     const Clock::time_point now = Clock::now();
     if (!changed && now < status_due_) return;
-    const std::string sentence = engine_sentence();
-    if (changed) state_log_.log(served->leap == 3 ? Severity::warning : Severity::notice, sentence);
+    const std::string sentence = engine_->sentence();
+    if (changed) state_log_.log(served.leap == 3 ? Severity::warning : Severity::notice, sentence);
     notify_status(sentence);
-    engine_state_ = state;
+    engine_state_ = served.state;
     status_due_ = now + status_interval;
-  }
-
-  [[nodiscard]] std::optional<hwclock::ClockState> left_behind() const {
-    hwclock::ClockState before;
-    std::uint64_t generation = 0;
-    if (!page_->clock.read(before, generation) || !hwclock::is_valid(before) || before.leap == 3)
-      return std::nullopt;
-    if (before.source == hwclock::Source::local || before.source == hwclock::Source::system)
-      return std::nullopt;
-    return before;
   }
 
   // What was served before goes on, unless it is no line at all.
@@ -285,9 +195,9 @@ class ClockTask {
 
   void report(const hwclock::Fitted& fitted, const hwclock::Judgement& judgement) {
     if (fitted.stepped) {
-      step_log_.log(Severity::warning,
-                    "stepped by " + span_of(static_cast<std::uint64_t>(std::abs(fitted.offset_ns))) +
-                        (fitted.offset_ns < 0 ? " back" : " ahead") + ": the kernel's clock was set");
+      step_log_.log(Severity::warning, "stepped by " + text_of_duration(std::abs(fitted.offset_ns)) +
+                                           (fitted.offset_ns < 0 ? " back" : " ahead") +
+                                           ": the kernel's clock was set");
     }
     steps_in_a_row_ = fitted.stepped ? steps_in_a_row_ + 1 : 0;
     if (steps_in_a_row_ >= steps_in_a_row_max) {
@@ -350,8 +260,10 @@ class ClockTask {
       if (!message.read(MessageKind::clock_report_request, request)) co_return;
       ClockReportReply reply{};
       reply.header = {message_magic, MessageKind::clock_report_reply, request.header.request_id};
-      if (gnss_ || upstream_time_) sentence_ = engine_sentence();
-      if (gnss_) gnss_->fill(reply);
+      if (engine_) {
+        sentence_ = engine_->sentence();
+        engine_->fill(reply);
+      }
       sentence_.copy(reply.sentence.data(), reply.sentence.size() - 1);
       if (!peer.send(reply)) co_return;
     }
@@ -381,8 +293,8 @@ class ClockTask {
       if (received != Received::message || !message.read(MessageKind::upstream_report, report)) co_return;
       if (!upstreams_.take(report, hwclock::read_tsc_in_order(), page_tsc_hz())) co_return;
       upstreams_.set_running(true);
-      if (upstream_time_ && report.source_count != 0)
-        upstream_time_->hear(report.source_index, hwclock::read_tsc_in_order());
+      if (engine_ && report.source_count != 0)
+        engine_->hear(report.source_index, hwclock::read_tsc_in_order());
       failpoint::reach("clock.upstream_heard");
     }
   }
@@ -400,17 +312,15 @@ class ClockTask {
     return state ? state->tsc_hz : hwclock::tsc_hz_min;
   }
 
-  [[nodiscard]] static std::int64_t utc_ns_of(const hwclock::ClockState& state, std::uint64_t tick) {
-    return nts::utc_ns_from_ntp({hwclock::ntp_at(state, tick)}, hwclock::written_utc_s * ns_per_s);
-  }
-
   // Our own clock as the upstreams are held against: what is served now, and the rate that was learned rather
   // than the served one, which may be bent at the moment.
   [[nodiscard]] std::optional<hwclock::ClockGuess> our_guess() const {
     const auto state = published();
     if (!state || state->ntp0 == 0) return std::nullopt;
     const std::uint64_t tick = hwclock::read_tsc_in_order();
-    return hwclock::ClockGuess{tick, utc_ns_of(*state, tick), 1e9 / static_cast<double>(state->tsc_hz)};
+    const std::int64_t utc_ns =
+        nts::utc_ns_from_ntp({hwclock::ntp_at(*state, tick)}, hwclock::written_utc_s * ns_per_s);
+    return hwclock::ClockGuess{tick, utc_ns, 1e9 / static_cast<double>(state->tsc_hz)};
   }
 
   asio::io_context& io_;
@@ -420,9 +330,7 @@ class ClockTask {
   RoleListener listener_;
   RoleListener reporter_;
   std::string sentence_ = "starting: the TSC is being measured";
-  std::optional<GnssTime> gnss_;               // of source "gnss"
-  std::optional<UpstreamTime> upstream_time_;  // of source "upstream", and what "gnss" falls back to
-  bool is_fallback_ = false;
+  std::optional<ClockEngine> engine_;  // of sources "gnss" and "upstream"
   hwclock::MonoLine mono_{std::random_device{}()};
   std::optional<hwclock::State> engine_state_;
   UpstreamDesk upstreams_;
@@ -441,14 +349,14 @@ hwclock::ClockPolicy clock_policy(const Config::Clock& clock) {
   hwclock::ClockPolicy policy;
   policy.source = clock.source == ClockSource::local ? hwclock::Source::local : hwclock::Source::system;
   policy.stratum = clock.stratum;
-  policy.reference_id = reference_id_of(clock.reference_id);
+  policy.reference_id = hwclock::reference_id_of(clock.reference_id);
   policy.error_max_ns = clock.holdover_max_error_us * ns_per_us;
   policy.drift_ppb = clock.drift_ppb;
   return policy;
 }
 
 std::string clock_sentence(const hwclock::Judgement& judgement, const hwclock::ClockPolicy& policy) {
-  const std::string error = span_of(judgement.error_ns);
+  const std::string error = text_of_duration(static_cast<std::int64_t>(judgement.error_ns));
   switch (judgement.verdict) {
     case hwclock::Verdict::synchronised:
       return "synchronised as the kernel's clock is, good to " + error + "; stratum " +
@@ -464,7 +372,8 @@ std::string clock_sentence(const hwclock::Judgement& judgement, const hwclock::C
       return "unsynchronised while the kernel inserts a leap second";
     case hwclock::Verdict::error_too_large:
       return "unsynchronised: the kernel's clock is good to " + error +
-             " only, [clock] holdover_max_error_us allows " + span_of(policy.error_max_ns);
+             " only, [clock] holdover_max_error_us allows " +
+             text_of_duration(static_cast<std::int64_t>(policy.error_max_ns));
   }
   return {};
 }

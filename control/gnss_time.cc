@@ -3,19 +3,20 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
-#include <cstdio>
 #include <system_error>
 
 #include "control/file_check.h"
 #include "control/log.h"
 #include "control/oscillator_file.h"
+#include "control/query_report.h"
+#include "hwclock/announced_leap.h"
 #include "hwclock/calendar.h"
+#include "hwclock/reference_id.h"
 
 namespace control {
 namespace {
 
 constexpr std::int64_t ns_per_s = 1'000'000'000;
-constexpr double units_per_ns = 0x1p32 / 1e9;
 constexpr std::uint64_t ns_per_us = 1000;
 constexpr const char* contradicted = "a majority of the authenticated upstreams contradicts the receiver";
 constexpr std::size_t leap_file_bytes_max = 1 << 20;
@@ -44,25 +45,6 @@ constexpr Usual usual_of(PulseKind kind) noexcept {
       break;
   }
   return {10'000.0, 1'000'000.0};  // a message over a serial line or USB, as likely as a pulse
-}
-
-std::uint32_t reference_id_of(const std::string& text) {
-  std::uint32_t id = 0;
-  for (std::size_t i = 0; i < 4; ++i)
-    id = id << 8 | (i < text.size() ? static_cast<std::uint8_t>(text[i]) : 0U);
-  return id;
-}
-
-std::string span_of(double ns) {
-  char text[32];
-  if (ns < 1e3) {
-    std::snprintf(text, sizeof text, "%.0f ns", ns);
-  } else if (ns < 1e6) {
-    std::snprintf(text, sizeof text, "%.3g us", ns / 1e3);
-  } else {
-    std::snprintf(text, sizeof text, "%.3g ms", ns / 1e6);
-  }
-  return text;
 }
 
 const char* sentence_of(hwclock::NumberingDoubt doubt) noexcept {
@@ -112,7 +94,7 @@ hwclock::DisciplinePolicy discipline_policy(const Config& config, std::int32_t p
   policy.lock_error_max_ns = gnss.lock_error_max_us * ns_per_us;
   policy.holdover_error_max_ns = config.clock.holdover_max_error_us * ns_per_us;
   policy.holdover_s_max = gnss.holdover_max_s;
-  policy.reference_id = reference_id_of(gnss.reference_id);
+  policy.reference_id = hwclock::reference_id_of(gnss.reference_id);
   policy.precision = precision;
   return policy;
 }
@@ -144,9 +126,10 @@ GnssTime::GnssTime(const Config& config, std::uint64_t tsc_hz, std::int32_t prec
       inputs_(config.gnss, tsc_hz, leaps_, hwclock::written_utc_s),
       discipline_(std::make_unique<hwclock::Discipline>(tsc_hz, discipline_policy(config, precision))),
       witnesses_(tsc_hz, config.clock.upstream_quorum),
-      left_behind_(left_behind),
-      smear_(config.clock.smear) {
-  if (left_behind_) smear_.resume(left_behind_->smear);
+      left_behind_(left_behind) {
+  if (left_behind_) {
+    if (const auto change = hwclock::change_left_behind(*left_behind_, leaps_)) leaps_.learn(*change);
+  }
   if (!leap_warning_.empty()) log(Severity::warning, leap_warning_);
   if (!config_.gnss.memory.empty()) recall();
 }
@@ -240,7 +223,7 @@ void GnssTime::take_date(std::uint64_t tick, std::int64_t utc_ns) {
   constexpr std::int64_t most_ns = 350'000'000;
   const std::int64_t utc_s = utc_ns / ns_per_s;
   const std::int64_t into_ns = utc_ns % ns_per_s;
-  if (config_.gnss.has_receiver() || into_ns < least_ns || into_ns > most_ns || utc_s == dated_utc_s_) return;
+  if (into_ns < least_ns || into_ns > most_ns || utc_s == dated_utc_s_) return;
   dated_utc_s_ = utc_s;
   // Not past the pulse, which the inputs keep for a while: it would be taken for that of the second before.
   inputs_.take_time_of_day({tick, utc_s + leaps_.plan_at(utc_s).tai_minus_utc_s});
@@ -255,11 +238,6 @@ hwclock::ClockState GnssTime::continue_from(const hwclock::ClockState& served, s
 hwclock::ClockState GnssTime::pass(const hwclock::Reading& clock) {
   state_ = judge(clock);
   if (!config_.gnss.memory.empty()) tend_memory();
-  if (state_.ntp0 == 0) return state_;  // no time at all
-  const hwclock::TaiTime now = hwclock::tai_at(state_, clock.tsc);
-  // Nobody announces a change that was, and a day of it may still be smeared.
-  smear_.take(plan_.change_s != 0 ? plan_ : leaps_.last_change(now.ns / ns_per_s), now);
-  smear_.publish(clock.tsc, state_);
   return state_;
 }
 
@@ -328,23 +306,14 @@ void GnssTime::fill(ClockReportReply& reply) const {
 }
 
 std::string GnssTime::sentence() const {
-  if (state_.smear.valid_until == 0) return discipline_sentence();
-  const auto off_units = static_cast<std::int64_t>(hwclock::ntp_at(state_.smear.line, now_tick_) -
-                                                   hwclock::ntp_at(state_, now_tick_));
-  return discipline_sentence() + "; smeared time is " +
-         span_of(std::fabs(static_cast<double>(off_units)) / units_per_ns) +
-         (off_units < 0 ? " behind" : " ahead");
-}
-
-std::string GnssTime::discipline_sentence() const {
   if (left_behind_) return "holding over what an earlier run served, until the pulses have taught this one";
-  const double error_ns = static_cast<double>(hwclock::dispersion_ns_at(state_, now_tick_)) +
-                          static_cast<double>(state_.root_delay_ns) / 2.0;
+  const std::string error = text_of_duration(
+      static_cast<std::int64_t>(hwclock::dispersion_ns_at(state_, now_tick_) + state_.root_delay_ns / 2));
   switch (discipline_->state()) {
     case hwclock::State::locked:
-      return "locked to the pulses, good to " + span_of(error_ns);
+      return "locked to the pulses, good to " + error;
     case hwclock::State::holdover:
-      return "holdover: " + why_not_better() + "; good to " + span_of(error_ns) + " and getting worse";
+      return "holdover: " + why_not_better() + "; good to " + error + " and getting worse";
     case hwclock::State::warmup:
       if (discipline_->is_contradicted()) return std::string("not locking: ") + contradicted;
       if (memory_fate_ == hwclock::MemoryFate::on_trial || memory_fate_ == hwclock::MemoryFate::confirmed)

@@ -15,7 +15,6 @@
 #include "control/messages.h"
 #include "hwclock/discipline.h"
 #include "hwclock/leap_table.h"
-#include "hwclock/smear.h"
 #include "hwclock/upstream_witnesses.h"
 
 namespace control {
@@ -61,8 +60,11 @@ class GnssTime {
   // All but header and sentence.
   void fill(ClockReportReply& reply) const;
 
-  // What the last pass saw.
-  [[nodiscard]] const hwclock::ClockState& state() const noexcept { return state_; }
+  // By what the last pass went: the change that is to come, and all that were.
+  [[nodiscard]] const hwclock::LeapPlan& plan() const noexcept { return plan_; }
+  [[nodiscard]] const hwclock::LeapTable& leaps() const noexcept { return leaps_; }
+  // A change that upstreams made known while they were served.
+  void learn_leap(const hwclock::LeapPlan& plan) { leaps_.learn(plan); }
 
  private:
   void recall();
@@ -71,7 +73,6 @@ class GnssTime {
   void plan_leap(const hwclock::Reading& clock);
   [[nodiscard]] hwclock::ClockState judge(const hwclock::Reading& clock);
   [[nodiscard]] std::string why_not_better() const;
-  [[nodiscard]] std::string discipline_sentence() const;
 
   const Config& config_;
   double tick_hz_;
@@ -82,7 +83,6 @@ class GnssTime {
   hwclock::Witnesses witnesses_;
   std::optional<hwclock::ClockState> left_behind_;
   hwclock::LeapPlan plan_;
-  hwclock::Smear smear_;
   hwclock::ClockState state_{};
   std::uint64_t now_tick_ = 0;
   std::int64_t dated_utc_s_ = 0;                                 // the last second that take_date() named

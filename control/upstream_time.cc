@@ -10,18 +10,6 @@ namespace {
 
 constexpr std::int64_t ns_per_s = 1'000'000'000;
 constexpr std::uint64_t ns_per_us = 1000;
-constexpr std::int64_t day_s = 86'400;
-constexpr std::int64_t year_s = 31'556'952;  // on average
-
-bool may_end_with_leap(std::int64_t midnight_utc_s) {
-  const int year = 1970 + static_cast<int>(midnight_utc_s / year_s);
-  for (int one = year - 1; one <= year + 1; ++one) {
-    for (const int month : {1, 7}) {
-      if (hwclock::utc_seconds_of({one, month, 1, 0, 0, 0}) == midnight_utc_s) return true;
-    }
-  }
-  return false;
-}
 
 }  // namespace
 
@@ -33,28 +21,6 @@ hwclock::UpstreamClockPolicy upstream_policy(const Config::Clock& clock, std::in
   return policy;
 }
 
-std::optional<hwclock::LeapPlan> announced_leap(const hwclock::UpstreamPanel& panel, std::int64_t utc_s,
-                                                std::int32_t tai_minus_utc_s) {
-  std::size_t answering = 0;
-  std::size_t inserting = 0;
-  std::size_t removing = 0;
-  for (std::size_t i = 0; i < panel.size(); ++i) {
-    const hwclock::UpstreamMember& member = panel.member(i);
-    if (!member.has_news || member.reach == 0) continue;
-    ++answering;
-    inserting += member.leap == 1 ? 1 : 0;
-    removing += member.leap == 2 ? 1 : 0;
-  }
-  const bool inserts = 2 * inserting > answering;
-  const std::int64_t midnight_utc_s = (utc_s / day_s + 1) * day_s;
-  if ((!inserts && 2 * removing <= answering) || !may_end_with_leap(midnight_utc_s)) return std::nullopt;
-  hwclock::LeapPlan plan;
-  plan.tai_minus_utc_s = tai_minus_utc_s;
-  plan.change_s = inserts ? 1 : -1;
-  plan.change_tai_s = midnight_utc_s + tai_minus_utc_s + plan.change_s;
-  return plan;
-}
-
 UpstreamTime::UpstreamTime(const Config& config, const hwclock::UpstreamPanel& panel, std::uint64_t tsc_hz,
                            std::int32_t precision, const std::optional<hwclock::ClockState>& left_behind)
     : config_(config),
@@ -63,27 +29,41 @@ UpstreamTime::UpstreamTime(const Config& config, const hwclock::UpstreamPanel& p
       clock_(tsc_hz, upstream_policy(config.clock, precision)),
       left_behind_(left_behind) {
   if (!leap_warning_.empty()) log(Severity::warning, leap_warning_);
+  if (!left_behind_) return;
+  learned_ = hwclock::change_left_behind(*left_behind_, leaps_);
+  if (learned_ && !leaps_.learn(*learned_)) learned_.reset();
 }
 
 // A table knows the second years ahead, and the servers may all be wrong; but an old table knows nothing.
-void UpstreamTime::plan_leap(std::int64_t utc_s) {
-  hwclock::LeapPlan plan = leaps_.plan_around(utc_s + leaps_.plan_at(utc_s).tai_minus_utc_s);
-  if (plan.change_s == 0) plan = announced_leap(panel_, utc_s, plan.tai_minus_utc_s).value_or(plan);
-  clock_.set_leap(plan);
+void UpstreamTime::plan_leap(std::int64_t tai_s) {
+  plan_ = leaps_.plan_around(tai_s);
+  if (plan_.change_s == 0) {
+    plan_ = announced_.hear(panel_, tai_s, plan_.tai_minus_utc_s).value_or(plan_);
+    // Who has not locked yet may have heard the wrong ones.
+    const bool is_sure =
+        clock_.state() == hwclock::State::locked || clock_.state() == hwclock::State::holdover;
+    if (is_sure && hwclock::is_decided(plan_, tai_s) && leaps_.learn(plan_)) {
+      learned_ = plan_;
+      log(Severity::notice, std::string("the upstreams announced a leap second that the table does not know: "
+                                        "TAI minus UTC becomes ") +
+                                std::to_string(plan_.tai_minus_utc_s + plan_.change_s) + " s");
+    }
+  }
+  clock_.set_leap(plan_);
 }
 
 void UpstreamTime::hear(std::size_t index, std::uint64_t tick) {
   const hwclock::UpstreamMember& member = panel_.member(index);
-  if (!clock_.has_time() && member.has_news) plan_leap(member.news.utc_ns / ns_per_s);
+  if (!clock_.has_time() && member.has_news) {
+    const std::int64_t utc_s = member.news.utc_ns / ns_per_s;
+    plan_leap(utc_s + leaps_.plan_at(utc_s).tai_minus_utc_s);
+  }
   clock_.take(panel_, index, tick);
 }
 
 hwclock::ClockState UpstreamTime::pass(std::uint64_t tick) {
   now_tick_ = tick;
-  if (clock_.has_time()) {
-    const std::int64_t tai_s = clock_.at(tick).ns / ns_per_s;
-    plan_leap(tai_s - leaps_.plan_around(tai_s).tai_minus_utc_s);
-  }
+  if (clock_.has_time()) plan_leap(clock_.at(tick).ns / ns_per_s);
   state_ = clock_.publish(panel_, tick);
   if (!left_behind_) return state_;
   const bool is_over = !hwclock::is_believable(*left_behind_, tick);
@@ -98,6 +78,7 @@ hwclock::ClockState UpstreamTime::pass(std::uint64_t tick) {
 }
 
 void UpstreamTime::continue_from(const hwclock::ClockState& served, std::uint64_t tick) {
+  left_behind_.reset();
   clock_.continue_from({served.tsc0, served.ntp0, served.mult}, served.step_count, tick, served.leap != 3);
 }
 

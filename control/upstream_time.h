@@ -1,7 +1,8 @@
 // Time from the upstreams alone: source "upstream", and what source "gnss" falls back to.
 //
 // The engine is hwclock's UpstreamClock; this adds what it must not look for itself, leap seconds: the table,
-// and what a majority of the servers announces for the last day of June or December.
+// and what a majority of the servers announces (hwclock/announced_leap.h). What was announced and happened is
+// in our table from then on, and a later run finds it on the page. Only ticks come in: no clock is read here.
 #pragma once
 
 #include <cstdint>
@@ -9,6 +10,7 @@
 #include <string>
 
 #include "control/config.h"
+#include "hwclock/announced_leap.h"
 #include "hwclock/leap_table.h"
 #include "hwclock/upstream_clock.h"
 
@@ -17,12 +19,6 @@ namespace control {
 // What [clock] says, in hwclock's terms. `precision`: log2 seconds of one reading.
 [[nodiscard]] hwclock::UpstreamClockPolicy upstream_policy(const Config::Clock& clock,
                                                            std::int32_t precision);
-
-// What most of those that answer announce, as a plan around `utc_s`; nothing when they do not, or when the
-// day is none that may end with a leap second. `tai_minus_utc_s`: before it.
-[[nodiscard]] std::optional<hwclock::LeapPlan> announced_leap(const hwclock::UpstreamPanel& panel,
-                                                              std::int64_t utc_s,
-                                                              std::int32_t tai_minus_utc_s);
 
 class UpstreamTime {
  public:
@@ -36,7 +32,8 @@ class UpstreamTime {
   // Call about 8 times a second. Gives what to publish.
   [[nodiscard]] hwclock::ClockState pass(std::uint64_t tick);
 
-  // Before this pass somebody else's state was served: the line goes on from there.
+  // Before this pass somebody else's state was served: the line goes on from there, and what an earlier run
+  // left is over.
   void continue_from(const hwclock::ClockState& served, std::uint64_t tick);
 
   // One sentence: what the clock is doing, and why no better.
@@ -44,13 +41,22 @@ class UpstreamTime {
 
   [[nodiscard]] const hwclock::UpstreamClock& clock() const noexcept { return clock_; }
 
+  // By what the last pass went: the change that is to come, or announced; and all that were.
+  [[nodiscard]] const hwclock::LeapPlan& plan() const noexcept { return plan_; }
+  [[nodiscard]] const hwclock::LeapTable& leaps() const noexcept { return leaps_; }
+  // What the servers alone knew of, and is in `leaps()` now.
+  [[nodiscard]] const std::optional<hwclock::LeapPlan>& learned() const noexcept { return learned_; }
+
  private:
-  void plan_leap(std::int64_t utc_s);
+  void plan_leap(std::int64_t tai_s);
 
   const Config& config_;
   const hwclock::UpstreamPanel& panel_;
   std::string leap_warning_;
   hwclock::LeapTable leaps_;
+  hwclock::AnnouncedLeap announced_;
+  std::optional<hwclock::LeapPlan> learned_;
+  hwclock::LeapPlan plan_;
   hwclock::UpstreamClock clock_;
   std::optional<hwclock::ClockState> left_behind_;
   hwclock::ClockState state_{};

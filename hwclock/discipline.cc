@@ -286,7 +286,11 @@ ClockState Discipline::publish(std::uint64_t tick) noexcept {
   const TaiTime now = estimator_.at(tick).time;
   const std::int32_t tai_minus_utc_s = tai_minus_utc_at(leap_, now);
   const Target target = target_at(tick, tai_minus_utc_s);
-  const bool is_leap = served_.has_line() && tai_minus_utc_s != served_tai_minus_utc_s_;
+  const bool is_other = served_.has_line() && tai_minus_utc_s != served_tai_minus_utc_s_;
+  // Only a leap second that was on its way may move what is promised; who changes his mind is not believed.
+  const bool is_leap = is_other && tai_minus_utc_s == tai_minus_utc_at(foreseen_leap_, now);
+  if (is_other && !is_leap && is_promised()) change_to(State::alarm, tick);
+  foreseen_leap_ = leap_;
   const bool may_step = !is_promised() || is_leap;
   double off_ns = 0.0;
   if (!served_.has_line() ||
@@ -332,7 +336,7 @@ ClockState Discipline::publish(std::uint64_t tick) noexcept {
   state.reference_id = policy_.reference_id;
   // What a second is, as far as the pulses have taught.
   state.tsc_hz = static_cast<std::uint64_t>(std::llround(ns_per_s / target.ns_per_tick));
-  double seconds = future.seconds;
+  double seconds = std::min(future.seconds, static_cast<double>(ns_until_leap(leap_, now)) / ns_per_s);
   if (is_contradicted_) {
     const double left_s =
         static_cast<double>(policy_.dispute_s_max) - seconds_between(contradicted_since_, tick);

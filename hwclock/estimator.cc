@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <utility>
 
 namespace hwclock {
 namespace {
@@ -13,27 +12,13 @@ constexpr double white_least = 1e-6;
 constexpr double walk_least = 1e-8;
 constexpr double steps_a_decade = 3.0;
 
-// Before the first measurement: a crystal within 100 ppm. One that ages by half a ppb a day, if at all,
-// and in two years by something else.
+// Before the first measurement: a crystal within 100 ppm.
 constexpr double rate_sigma_ppb = 1e5;
-constexpr double drift_sigma_ppb_s = 5e-6;
+// One whose ageing becomes another within two years.
 constexpr double drift_walk = 1e-9 * 1e-9;
-
-// That the reference is as noisy as it says counts as much as so many measurements.
-constexpr double scale_prior_samples = 20.0;
-
-// Evidence is forgotten over a day and a half: a season, a fan or a cloud changes an oscillator.
-constexpr double memory_samples = 131072.0;
-constexpr std::uint64_t batch_samples = 8;  // between two looks at the evidence
-
-// All filters run for the first minutes; after that, those within e^-25 of the best one.
-constexpr std::uint64_t all_run_samples = 256;
-constexpr double idle_below = -25.0;
-constexpr double newcomer_handicap = 10.0;
 
 // Five sigma. Until the noise is known a little, three misses in a row mean that it is larger than was said.
 constexpr double gate = 25.0;
-constexpr std::uint64_t learning_samples = 60;
 constexpr std::uint64_t learning_misses_max = 3;
 constexpr double learning_inflation = 4.0;
 
@@ -48,8 +33,6 @@ constexpr double drag_most = 12.0;  // what is above the limit is worked off bef
 
 // A memory is put to the test by so many measurements; as many misses in a row as above refute it.
 constexpr std::uint64_t trial_samples = 10;
-constexpr double memory_s_max = 30.0 * 86'400.0;
-constexpr double counter_max_ppb = 500'000.0;  // what counters of one kind differ by, as they are measured
 
 }  // namespace
 
@@ -66,101 +49,6 @@ Estimator::Estimator(std::uint64_t tick_hz, double sigma_ns) noexcept
     filters_[i].log_prior = 0.5 * std::log(filters_[i].noise.walk_fm);
   }
   list_running();
-}
-
-bool Estimator::recall(const OscillatorMemory& memory, double restart_sigma_ppb) {
-  const double rate_ppb = (memory.ns_per_tick / ns_per_nominal_tick_ - 1.0) * 1e9;
-  // The grid of noises is relative to the reference's; another one would be told of other noises.
-  const bool is_ours = std::fabs(rate_ppb) < counter_max_ppb && memory.sigma_ns == sigma_ns_;
-  if (!is_ours || accepted_count_ != 0) return false;
-  memory_ = std::make_unique<const OscillatorMemory>(memory);
-  restart_sigma_ppb_ = restart_sigma_ppb;
-  memory_fate_ = MemoryFate::waiting;
-  return true;
-}
-
-bool Estimator::has_learned() const noexcept {
-  return accepted_count_ >= learning_samples && memory_fate_ != MemoryFate::on_trial;
-}
-
-void Estimator::remember(OscillatorMemory& memory) const noexcept {
-  memory.tai_ns = anchor_ns_;
-  memory.ns_per_tick = ns_per_nominal_tick_ * (1.0 + 1e-9 * anchor_rate_ppb_);
-  memory.sigma_ns = sigma_ns_;
-  memory.samples = samples_;
-  memory.best = static_cast<std::uint32_t>(best_);
-  memory.filter_count = static_cast<std::uint32_t>(running_count_);
-  for (std::size_t i = 0; i < running_count_; ++i) {
-    const Filter& filter = filters_[running_[i]];
-    memory.filters[i] = {running_[i],
-                         filter.motion.rate_ppb,
-                         filter.motion.drift_ppb_s,
-                         filter.covariance.rr,
-                         filter.covariance.rd,
-                         filter.covariance.dd,
-                         filter.log_evidence + std::log(filter.product),
-                         filter.squares};
-  }
-}
-
-// Begins with what was remembered, if the reference says that it is not too old.
-bool Estimator::takes_memory(const Measurement& measurement) noexcept {
-  const std::unique_ptr<const OscillatorMemory> memory = std::move(memory_);
-  const double age_s =
-      (static_cast<double>(measurement.reference.ns) - static_cast<double>(memory->tai_ns)) / 1e9;
-  memory_fate_ = age_s < 0.0            ? MemoryFate::from_later
-                 : age_s > memory_s_max ? MemoryFate::too_old
-                                        : MemoryFate::on_trial;
-  if (memory_fate_ != MemoryFate::on_trial) return false;
-
-  // Evidence is forgotten as if pulses had come all the time.
-  const double kept = std::exp(-age_s / memory_samples);
-  anchor_rate_ppb_ = (memory->ns_per_tick / ns_per_nominal_tick_ - 1.0) * 1e9;
-  samples_ = kept * memory->samples;
-  best_ = memory->best;
-  for (Filter& filter : filters_) filter.runs = false;
-  for (std::size_t i = 0; i < memory->filter_count; ++i) {
-    const RememberedFilter& one = memory->filters[i];
-    Filter& filter = filters_[one.index];
-    filter.runs = true;
-    filter.log_evidence = kept * one.log_evidence;
-    filter.product = 1.0;
-    filter.squares = kept * one.squares;
-    filter.motion = {0.0, one.rate_ppb, one.drift_ppb_s};
-    filter.covariance = {.rr = one.rate_variance, .rd = one.rate_drift, .dd = one.drift_variance};
-    advance(filter.motion, filter.covariance, age_s, filter.noise);
-    filter.motion.phase_ns = 0.0;  // that is the measurement's
-    filter.covariance.pp = measurement.sigma_ns * measurement.sigma_ns;
-    filter.covariance.pr = filter.covariance.pd = 0.0;
-    filter.covariance.rr += restart_sigma_ppb_ * restart_sigma_ppb_ / scale_of(filter);
-  }
-  list_running();
-  return true;
-}
-
-// All that a memory brought, and what came of it.
-void Estimator::forget() noexcept {
-  for (Filter& filter : filters_) {
-    filter.motion = {};
-    filter.log_evidence = filter.squares = 0.0;
-    filter.product = 1.0;
-    filter.runs = true;
-  }
-  list_running();
-  best_ = 0;
-  samples_ = anchor_rate_ppb_ = 0.0;
-  accepted_count_ = outliers_in_a_row_ = 0;
-  drag_late_ = drag_early_ = 0.0;
-  memory_fate_ = MemoryFate::refuted;
-}
-
-double Estimator::scale_of(const Filter& filter) const noexcept {
-  return (scale_prior_samples + filter.squares) / (scale_prior_samples + samples_);
-}
-
-double Estimator::score_of(const Filter& filter) const noexcept {
-  return filter.log_prior -
-         0.5 * (filter.log_evidence + (scale_prior_samples + samples_) * std::log(scale_of(filter)));
 }
 
 double Estimator::seconds_until(std::uint64_t tick) const noexcept {
@@ -268,129 +156,6 @@ bool Estimator::is_dragged() noexcept {
   if (!is_now || innovation_sigma_ns_ <= drag_sigmas_max * drag_sigma_ns_) return is_now;
   drag_late_ = drag_early_ = 0.0;
   return false;
-}
-
-// Turns evidence into weights.
-void Estimator::weigh() noexcept {
-  constexpr double kept = 1.0 - static_cast<double>(batch_samples) / memory_samples;
-  samples_ *= kept;
-  double best_score = -HUGE_VAL;
-  for (std::size_t i = 0; i < running_count_; ++i) {
-    Filter& filter = filters_[running_[i]];
-    filter.log_evidence = kept * (filter.log_evidence + std::log(filter.product));
-    filter.product = 1.0;
-    filter.squares *= kept;
-    filter.weight = score_of(filter);
-    if (filter.weight > best_score) {
-      best_score = filter.weight;
-      best_ = running_[i];
-    }
-  }
-  if (accepted_count_ >= all_run_samples) choose_running();
-  double sum = 0.0;
-  for (std::size_t i = 0; i < running_count_; ++i) {
-    Filter& filter = filters_[running_[i]];
-    filter.weight = std::exp(filter.weight - best_score);
-    sum += filter.weight;
-  }
-  for (std::size_t i = 0; i < running_count_; ++i) filters_[running_[i]].weight /= sum;
-}
-
-// Rests the filters that nothing speaks for, and lets the neighbours of the best one try.
-void Estimator::choose_running() noexcept {
-  const Filter& best = filters_[best_];
-  const double best_score = best.weight;
-  const std::size_t best_white = best_ / walk_steps;
-  const std::size_t best_walk = best_ % walk_steps;
-  for (std::size_t i = 0; i < filters_max; ++i) {
-    Filter& filter = filters_[i];
-    const std::size_t white = i / walk_steps;
-    const std::size_t walk = i % walk_steps;
-    const bool is_neighbour =
-        white + 1 >= best_white && white <= best_white + 1 && walk + 1 >= best_walk && walk <= best_walk + 1;
-    if (filter.runs) {
-      filter.runs = is_neighbour || filter.weight > best_score + idle_below;
-    } else if (is_neighbour) {
-      const OscillatorNoise noise = filter.noise;
-      const double log_prior = filter.log_prior;
-      filter = best;
-      filter.noise = noise;
-      filter.log_prior = log_prior;
-      filter.log_evidence += 2.0 * newcomer_handicap;
-      filter.weight = best_score - newcomer_handicap;
-      filter.runs = true;
-    }
-  }
-  list_running();
-}
-
-void Estimator::list_running() noexcept {
-  running_count_ = 0;
-  for (std::size_t i = 0; i < filters_max; ++i) {
-    if (filters_[i].runs) running_[running_count_++] = static_cast<std::uint16_t>(i);
-  }
-}
-
-// The mean and covariance over all filters, and in each over "there is a drift" and "there is none".
-void Estimator::mix() noexcept {
-  struct Part {
-    double weight;
-    Motion motion;
-    Covariance covariance;
-  };
-  Motion mean;
-  Covariance second;  // moments about the best filter's mean, so that nothing cancels
-  OscillatorNoise noise;
-  double scale = 0.0;
-  const Motion origin = filters_[best_].motion;
-  for (std::size_t i = 0; i < running_count_; ++i) {
-    const Filter& filter = filters_[running_[i]];
-    const double weight = filter.weight;
-    if (weight < 1e-9) continue;
-    const double filter_scale = scale_of(filter);
-    const Covariance& own = filter.covariance;
-
-    const double evidence = filter.motion.drift_ppb_s * filter.motion.drift_ppb_s / (filter_scale * own.dd);
-    const double odds_of_none = drift_sigma_ppb_s / std::sqrt(own.dd) * std::exp(-0.5 * evidence);
-    const double no_drift = odds_of_none / (1.0 + odds_of_none);
-    const double phase_by_drift = own.pd / own.dd;
-    const double rate_by_drift = own.rd / own.dd;
-    const Part parts[] = {{weight * (1.0 - no_drift), filter.motion, own},
-                          {weight * no_drift,
-                           {filter.motion.phase_ns - phase_by_drift * filter.motion.drift_ppb_s,
-                            filter.motion.rate_ppb - rate_by_drift * filter.motion.drift_ppb_s, 0.0},
-                           {.pp = own.pp - phase_by_drift * own.pd,
-                            .pr = own.pr - phase_by_drift * own.rd,
-                            .rr = own.rr - rate_by_drift * own.rd}}};
-    for (const Part& part : parts) {
-      const double phase = part.motion.phase_ns - origin.phase_ns;
-      const double rate = part.motion.rate_ppb - origin.rate_ppb;
-      const double drift = part.motion.drift_ppb_s - origin.drift_ppb_s;
-      mean.phase_ns += part.weight * phase;
-      mean.rate_ppb += part.weight * rate;
-      mean.drift_ppb_s += part.weight * drift;
-      second.pp += part.weight * (filter_scale * part.covariance.pp + phase * phase);
-      second.pr += part.weight * (filter_scale * part.covariance.pr + phase * rate);
-      second.pd += part.weight * (filter_scale * part.covariance.pd + phase * drift);
-      second.rr += part.weight * (filter_scale * part.covariance.rr + rate * rate);
-      second.rd += part.weight * (filter_scale * part.covariance.rd + rate * drift);
-      second.dd += part.weight * (filter_scale * part.covariance.dd + drift * drift);
-    }
-    noise.white_fm += weight * filter_scale * filter.noise.white_fm;
-    noise.walk_fm += weight * filter_scale * filter.noise.walk_fm;
-    noise.walk_drift += weight * filter_scale * (1.0 - no_drift) * filter.noise.walk_drift;
-    scale += weight * filter_scale;
-  }
-  covariance_ = {.pp = second.pp - mean.phase_ns * mean.phase_ns,
-                 .pr = second.pr - mean.phase_ns * mean.rate_ppb,
-                 .pd = second.pd - mean.phase_ns * mean.drift_ppb_s,
-                 .rr = second.rr - mean.rate_ppb * mean.rate_ppb,
-                 .rd = second.rd - mean.rate_ppb * mean.drift_ppb_s,
-                 .dd = second.dd - mean.drift_ppb_s * mean.drift_ppb_s};
-  motion_ = {origin.phase_ns + mean.phase_ns, origin.rate_ppb + mean.rate_ppb,
-             origin.drift_ppb_s + mean.drift_ppb_s};
-  noise_ = noise;
-  scale_ = scale;
 }
 
 // Puts the anchor where the mean is, as soon as it strays: the same shift for every filter.

@@ -116,6 +116,15 @@ class Estimator {
   static constexpr std::size_t walk_steps = 27;
   static constexpr std::size_t filters_max = white_steps * walk_steps;
   static_assert(filters_max == OscillatorMemory::filters_max);
+  // That the reference is as noisy as it says counts as much as so many measurements.
+  static constexpr double scale_prior_samples = 20.0;
+  // Evidence is forgotten over a day and a half: a season, a fan or a cloud changes an oscillator.
+  static constexpr double memory_samples = 131072.0;
+  static constexpr std::uint64_t batch_samples = 8;      // between two looks at it
+  static constexpr std::uint64_t all_run_samples = 256;  // all filters run for the first minutes
+  static constexpr std::uint64_t learning_samples = 60;  // until the noise is known a little
+  // Before the first measurement: one that ages by half a ppb a day, if at all.
+  static constexpr double drift_sigma_ppb_s = 5e-6;
 
   [[nodiscard]] double seconds_until(std::uint64_t tick) const noexcept;
   [[nodiscard]] double scale_of(const Filter& filter) const noexcept;

@@ -1,10 +1,17 @@
 #include "hwclock/leap.h"
 
+#include <limits>
+
 namespace hwclock {
 namespace {
 
 constexpr std::int64_t ns_per_s = 1'000'000'000;
 constexpr std::int64_t day_s = 86'400;
+
+// When leap becomes 3. The second that is inserted is the last before the change.
+std::int64_t begin_ns_of(const LeapPlan& plan) noexcept {
+  return (plan.change_tai_s - (plan.change_s == 1 ? 2 : 1)) * ns_per_s;
+}
 
 }  // namespace
 
@@ -18,14 +25,23 @@ std::int32_t tai_minus_utc_at(const LeapPlan& plan, TaiTime time) noexcept {
   return plan.tai_minus_utc_s + (is_over ? plan.change_s : 0);
 }
 
+std::int32_t tai_minus_utc_at_utc(const LeapPlan& plan, std::int64_t utc_s) noexcept {
+  const std::int64_t change_utc_s = plan.change_tai_s - plan.tai_minus_utc_s - plan.change_s;
+  const bool is_over = is_possible(plan) && utc_s >= change_utc_s;
+  return plan.tai_minus_utc_s + (is_over ? plan.change_s : 0);
+}
+
 std::uint32_t leap_indicator_at(const LeapPlan& plan, TaiTime time) noexcept {
   if (!is_possible(plan)) return 0;
   const std::int64_t change_ns = plan.change_tai_s * ns_per_s;
-  // The second that is inserted is the last before the change.
-  const std::int64_t begin_ns = change_ns - (plan.change_s == 1 ? 2 : 1) * ns_per_s;
-  if (time.ns >= begin_ns && time.ns < change_ns + ns_per_s) return 3;
+  if (time.ns >= begin_ns_of(plan) && time.ns < change_ns + ns_per_s) return 3;
   if (time.ns >= change_ns || time.ns < change_ns - (day_s + plan.change_s) * ns_per_s) return 0;
   return plan.change_s == 1 ? 1 : 2;
+}
+
+std::int64_t ns_until_leap(const LeapPlan& plan, TaiTime time) noexcept {
+  if (!is_possible(plan) || time.ns >= begin_ns_of(plan)) return std::numeric_limits<std::int64_t>::max();
+  return begin_ns_of(plan) + ns_per_s / 2 - time.ns;
 }
 
 }  // namespace hwclock

@@ -63,6 +63,12 @@ bool LeapTable::add(const Change& change) noexcept {
   return true;
 }
 
+bool LeapTable::learn(const LeapPlan& plan) noexcept {
+  const bool follows = count_ != 0 && plan.tai_minus_utc_s == changes_[count_ - 1].tai_minus_utc_s;
+  const std::int32_t offset_s = plan.tai_minus_utc_s + plan.change_s;
+  return follows && is_possible(plan) && add({plan.change_tai_s - offset_s, offset_s});
+}
+
 LeapTable LeapTable::compiled() noexcept {
   LeapTable table;
   std::int32_t offset_s = first_offset_s;
@@ -151,19 +157,30 @@ LeapPlan LeapTable::last_change(std::int64_t tai_s) const noexcept {
 
 LeapPlan better_plan(const LeapPlan& table, const std::optional<LeapPlan>& receiver) noexcept {
   if (!receiver) return table;
-  const bool is_over = receiver->tai_minus_utc_s == table.tai_minus_utc_s + table.change_s;
+  const bool is_over =
+      table.change_s != 0 && receiver->tai_minus_utc_s == table.tai_minus_utc_s + table.change_s;
   return is_over ? table : *receiver;
+}
+
+bool may_change_at(std::int64_t midnight_utc_s) noexcept {
+  using namespace std::chrono;
+  const year_month_day date{sys_days{std::chrono::days{midnight_utc_s / day_s}}};
+  return midnight_utc_s % day_s == 0 && date.day() == day{1} &&
+         (date.month() == January || date.month() == July);
+}
+
+std::int64_t last_usual_change(std::int64_t utc_s) noexcept {
+  std::int64_t midnight_s = utc_s / day_s * day_s;
+  while (!may_change_at(midnight_s)) midnight_s -= day_s;  // half a year at most
+  return midnight_s;
 }
 
 std::optional<LeapPlan> leap_plan_of(const UbxLeap& leap, std::int64_t utc_s) noexcept {
   if (!leap.is_current_valid) return std::nullopt;
   LeapPlan plan{leap.gps_minus_utc_s + tai_minus_gps_s, 0, 0};
   if (!leap.is_change_valid || leap.change_s == 0 || leap.seconds_to_change <= 0) return plan;
-  using namespace std::chrono;
   const std::int64_t days = (utc_s + leap.seconds_to_change + day_s / 2) / day_s;  // the nearest midnight
-  const year_month_day date{sys_days{std::chrono::days{days}}};
-  const bool is_usual = date.day() == day{1} && (date.month() == January || date.month() == July);
-  if (!is_usual) return plan;
+  if (!may_change_at(days * day_s)) return plan;
   plan.change_s = leap.change_s;
   plan.change_tai_s = days * day_s + plan.tai_minus_utc_s + plan.change_s;
   return plan;

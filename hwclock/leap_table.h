@@ -39,6 +39,9 @@ class LeapTable {
   // The newest change that was, as the plan it was before it; before 1972 none.
   [[nodiscard]] LeapPlan last_change(std::int64_t tai_s) const noexcept;
 
+  // Adds a change that others told of, behind all that are known. False when it does not follow them.
+  bool learn(const LeapPlan& plan) noexcept;
+
   // POSIX seconds from when on it may lack a change; 0: never said, as for the compiled one.
   [[nodiscard]] std::int64_t expires_utc_s() const noexcept { return expires_utc_s_; }
   [[nodiscard]] std::size_t size() const noexcept { return count_; }
@@ -54,6 +57,11 @@ class LeapTable {
   std::size_t count_ = 0;
   std::int64_t expires_utc_s_ = 0;
 };
+
+// Leap seconds come at the end of June or December: whether one may end the day before this midnight, and the
+// newest such midnight that is not after `utc_s`.
+[[nodiscard]] bool may_change_at(std::int64_t midnight_utc_s) noexcept;
+[[nodiscard]] std::int64_t last_usual_change(std::int64_t utc_s) noexcept;
 
 // What a receiver heard from the satellites, as a plan; nothing when it is not sure, or says what cannot be:
 // leap seconds come at the end of June or December. `utc_s`: when it was said.

@@ -42,8 +42,6 @@ class Smear {
   // Sets `state.smear` for what the state says at `tick`.
   void publish(std::uint64_t tick, ClockState& state) const noexcept;
 
-  [[nodiscard]] const LeapPlan& change() const noexcept { return change_; }
-
  private:
   SmearKind kind_;
   LeapPlan change_;  // change_s 0: none

@@ -53,8 +53,6 @@ class UpstreamClock {
   [[nodiscard]] bool is_contradicted() const noexcept { return is_contradicted_; }
   // Whose stratum we took last.
   [[nodiscard]] std::optional<std::size_t> leader() const noexcept { return leader_; }
-  [[nodiscard]] double rate_ppb() const noexcept { return rate_ppb_; }  // of true time over the nominal tick
-  [[nodiscard]] double rate_sigma_ppb() const noexcept { return rate_sigma_ppb_; }
 
  private:
   // The true time was `off_ns` ahead of the nominal line, `seconds` after its beginning.
@@ -90,7 +88,7 @@ class UpstreamClock {
   std::uint64_t begin_tick_ = 0;
   std::int64_t begin_tai_ns_ = 0;
   double off_ns_ = 0.0;
-  double rate_ppb_ = 0.0;
+  double rate_ppb_ = 0.0;  // of true time over the nominal tick
   double rate_sigma_ppb_;
   double prior_ppb_ = 0.0;  // what the rate was thought to be before the points, and how surely
   double prior_sigma_ppb_ = 0.0;

@@ -84,8 +84,6 @@ UpstreamVote vote(std::span<const UpstreamClaim> claims, bool authenticated_only
     const UpstreamClaim& claim = claims[i];
     if (!is_heard(claim, authenticated_only)) continue;
     if (end_of(claim) < result.low_ns || begin_of(claim) > result.high_ns) continue;
-    const auto rank = [](const UpstreamClaim& c) { return std::tie(c.stratum, c.distance_ns); };
-    if (result.agreeing == 0 || rank(claim) < rank(claims[result.leader])) result.leader = i;
     ++result.agreeing;
     result.members |= 1U << i;
     const double weight = 1.0 / static_cast<double>(std::max<std::uint64_t>(claim.distance_ns, 1));

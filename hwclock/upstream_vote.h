@@ -28,7 +28,6 @@ struct UpstreamVote {
   std::uint32_t heard = 0;        // claims that counted
   std::uint32_t agreeing = 0;     // of them; 0: no majority
   std::uint32_t members = 0;      // bit i: claim i agrees
-  std::size_t leader = 0;         // lowest stratum, then nearest: whose stratum and refid we take
   std::int64_t low_ns = 0;        // the truth minus our clock lies here ...
   std::int64_t high_ns = 0;       // ... if most of them are honest
   std::int64_t offset_ns = 0;     // the best guess inside, weighed by 1/distance

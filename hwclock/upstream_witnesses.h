@@ -25,6 +25,14 @@ enum class Testimony : std::uint8_t {
 [[nodiscard]] Testimony testimony_of(const UpstreamVote& truth, std::uint64_t error_ns,
                                      std::uint32_t quorum) noexcept;
 
+// What they say it is at `guess.tick`, in UTC nanoseconds: the second for pulses that nobody else numbers.
+// A majority of the authenticated ones says it; where none of these is heard, and only if `takes_any`, one of
+// the others. Nothing when they know it to no better than a tenth of a second, and in the two hours behind a
+// midnight that may have ended with a leap second: news from before it name another second. `guess` may be
+// off by years; its rate must be good to 10 ppm for an hour old news, to 100 ppm for a quarter of an hour.
+[[nodiscard]] std::optional<std::int64_t> date_of(const UpstreamPanel& panel, const ClockGuess& guess,
+                                                  bool takes_any) noexcept;
+
 class Witnesses {
  public:
   struct Heard {

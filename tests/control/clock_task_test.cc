@@ -288,7 +288,7 @@ TEST(ClockSentence, SaysWhyTheClockIsNoBetter) {
   judgement.verdict = Verdict::error_too_large;
   EXPECT_EQ(clock_sentence(judgement, policy),
             "unsynchronised: the kernel's clock is good to 12.3 ms only, [clock] holdover_max_error_us "
-            "allows 1 ms");
+            "allows 1.0 ms");
   judgement.verdict = Verdict::synchronised;
   EXPECT_THAT(clock_sentence(judgement, policy), HasSubstr("good to 12.3 ms; stratum 10"));
   judgement.verdict = Verdict::declared;

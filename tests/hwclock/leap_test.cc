@@ -54,5 +54,21 @@ TEST(Leap, I09_AFalseLeapInTheMiddleOfADayIsNotBelieved) {
   EXPECT_EQ(leap_indicator_at(plan, TaiTime{plan.change_tai_s * ns_per_s}), 0U);
 }
 
+TEST(Leap, APromiseEndsBeforeSecondsAreNamedWrongly) {
+  const std::int64_t midnight_s = 20'454 * 86'400;  // of UTC
+  constexpr std::int64_t second = 1'000'000'000;
+  for (const std::int32_t change_s : {1, -1}) {
+    SCOPED_TRACE(change_s);
+    const LeapPlan plan{37, change_s, midnight_s + 37 + change_s};
+    const std::int64_t three_ns = (plan.change_tai_s - (change_s == 1 ? 2 : 1)) * second;
+    ASSERT_EQ(leap_indicator_at(plan, {three_ns}), 3U);
+    ASSERT_NE(leap_indicator_at(plan, {three_ns - 1}), 3U);
+    EXPECT_EQ(ns_until_leap(plan, {three_ns - 1}), second / 2 + 1);
+    EXPECT_EQ(ns_until_leap(plan, {three_ns - 100 * second}), 100 * second + second / 2);
+    EXPECT_EQ(ns_until_leap(plan, {three_ns}), INT64_MAX);
+  }
+  EXPECT_EQ(ns_until_leap({37, 0, 0}, {0}), INT64_MAX);
+}
+
 }  // namespace
 }  // namespace hwclock

@@ -132,8 +132,8 @@ TEST(UpstreamClock, LocksToOneServerAtAStratumMoreWithABoundThatHolds) {
   EXPECT_LT(site.bound_ns(), 5e6)
       << "a delay of 2 ms, a root delay of 0.5 and a dispersion of 0.3, and some jitter";
   for (int i = 0; i < 40; ++i) site.round(64);
-  EXPECT_NEAR(site.clock.rate_ppb(), -20'000.0, 2'000.0) << "the counter's rate is learned";
-  EXPECT_NEAR(static_cast<double>(site.state.tsc_hz), 1.00002 * hz, 2'000.0);
+  EXPECT_NEAR(static_cast<double>(site.state.tsc_hz), 1.00002 * hz, 2'000.0)
+      << "the counter's rate is learned";
   EXPECT_LT(std::fabs(site.error_ns()), 1e6);
 }
 

@@ -50,6 +50,9 @@ TEST(UpstreamPanel, TheLeaderAgreesAndMayLeadAndHasTheLowestStratum) {
   EXPECT_EQ(view.leader, std::optional<std::size_t>(2));
   panel.member(1).stratum = panel.member(2).stratum = 15;
   EXPECT_FALSE(panel.against(ours).leader) << "ours would be 16";
+  panel.member(1).stratum = panel.member(2).stratum = 2;
+  panel.member(2).news.root_dispersion_ns += 1'000;
+  EXPECT_EQ(panel.against(ours).leader, std::optional<std::size_t>(1)) << "then the nearest";
 }
 
 TEST(UpstreamPanel, I13_TheSpreadHoldsWhicheverMinorityLies) {

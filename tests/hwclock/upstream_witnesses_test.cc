@@ -5,6 +5,8 @@
 #include <gtest/gtest.h>
 #include <vector>
 
+#include "hwclock/calendar.h"
+
 namespace hwclock {
 namespace {
 
@@ -121,6 +123,62 @@ TEST(UpstreamWitnesses, I09_ThePlanThatIsServedCountsWhereverItCameFrom) {
   EXPECT_EQ(site.hear(after)->testimony, Testimony::agrees);
   site.tai_ns += 300 * s;
   EXPECT_EQ(site.hear(after)->testimony, Testimony::agrees);
+}
+
+// Three servers that say it is `utc_s` and 250 ms at begin_tick, of whom so many are authenticated.
+UpstreamPanel dating(std::int64_t utc_s, std::size_t authenticated) {
+  UpstreamPanel panel(3);
+  for (std::size_t i = 0; i < 3; ++i) {
+    UpstreamMember& member = panel.member(i);
+    member.stratum = 2;
+    member.has_news = true;
+    member.authenticated = i < authenticated;
+    member.news.tick = member.news.newest_tick = begin_tick;
+    member.news.utc_ns = utc_s * s + 250 * ms;
+    member.news.delay_ns = 2 * ms;
+  }
+  return panel;
+}
+const std::int64_t noon_s = *utc_seconds_of({2028, 3, 1, 12, 0, 0});
+constexpr ClockGuess in_1970{begin_tick, 17 * s, 1.0};
+
+TEST(Date, IsWhatAMajorityOfTheAuthenticatedOnesSays) {
+  EXPECT_EQ(date_of(dating(noon_s, 3), in_1970, false), noon_s * s + 250 * ms);
+  EXPECT_EQ(date_of(dating(noon_s, 1), in_1970, false), noon_s * s + 250 * ms);
+  UpstreamPanel split = dating(noon_s, 2);
+  split.member(0).news.utc_ns += s;
+  EXPECT_FALSE(date_of(split, in_1970, false)) << "one of two is no majority";
+  EXPECT_FALSE(date_of(split, in_1970, true)) << "and the third has no say beside them";
+  UpstreamPanel liar = dating(noon_s, 3);
+  liar.member(0).news.utc_ns += s;
+  EXPECT_EQ(date_of(liar, in_1970, false), noon_s * s + 250 * ms);
+  EXPECT_FALSE(date_of(UpstreamPanel(3), in_1970, true));
+}
+
+TEST(Date, IsTakenFromOthersOnlyWhereThatIsAllowedAndNobodyIsAuthenticated) {
+  EXPECT_FALSE(date_of(dating(noon_s, 0), in_1970, false));
+  EXPECT_EQ(date_of(dating(noon_s, 0), in_1970, true), noon_s * s + 250 * ms);
+  UpstreamPanel mixed = dating(noon_s, 1);
+  mixed.member(1).news.utc_ns += s;
+  mixed.member(2).news.utc_ns += s;
+  EXPECT_EQ(date_of(mixed, in_1970, true), noon_s * s + 250 * ms) << "the authenticated one is preferred";
+}
+
+TEST(Date, IsNoneWhereItIsNotKnownToATenthOfASecond) {
+  UpstreamPanel vague = dating(noon_s, 3);
+  for (std::size_t i = 0; i < 3; ++i) vague.member(i).news.root_dispersion_ns = 90 * ms;
+  EXPECT_TRUE(date_of(vague, in_1970, false));
+  for (std::size_t i = 0; i < 3; ++i) vague.member(i).news.root_dispersion_ns = 100 * ms;
+  EXPECT_FALSE(date_of(vague, in_1970, false));
+}
+
+TEST(Date, I09_IsNoneWhereSomeMayHaveMadeALeapSecondAndOthersNot) {
+  const std::int64_t midnight_s = *utc_seconds_of({2028, 7, 1, 0, 0, 0});
+  EXPECT_TRUE(date_of(dating(midnight_s - 6, 3), in_1970, false));
+  EXPECT_FALSE(date_of(dating(midnight_s - 5, 3), in_1970, false));
+  EXPECT_FALSE(date_of(dating(midnight_s + 7'199, 3), in_1970, false));
+  EXPECT_TRUE(date_of(dating(midnight_s + 7'200, 3), in_1970, false));
+  EXPECT_TRUE(date_of(dating(midnight_s + 86'400, 3), in_1970, false)) << "July ends its days as usual";
 }
 
 }  // namespace

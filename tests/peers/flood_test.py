@@ -1,7 +1,8 @@
 """Floods from one end of the wire while clients on the same end go on being served (TESTS.md B15-B17, J02-J06).
 
 The clients' own words and the counters are compared with what was on the wire. What the flood's rate keeps out of the
-port's ring was never seen by the server and is in no counter: nothing is said of it here.
+port's ring was never seen by the server and is in no counter: nothing is said of it here. The shares that J02 and J05
+ask for are shown on rings, where nothing is lost but by us (tests/dataplane/flood_test.cc).
 """
 
 import random

@@ -39,7 +39,8 @@ inline double welch_t(const Timings& of, std::uint64_t most) {
     mean[which] += off / ++count[which];
     squares[which] += off * (static_cast<double>(of.ticks[i]) - mean[which]);
   }
-  double error = 0;  // one sample of a class says nothing of its spread
+  if (count[0] == 0 || count[1] == 0) return HUGE_VAL;  // all of a class are among the slow ones
+  double error = 0;                                     // one sample says nothing of its class's spread
   for (const std::size_t i : {0U, 1U}) error += squares[i] / std::max(count[i] - 1, 1.0) / count[i];
   if (error > 0) return std::abs(mean[0] - mean[1]) / std::sqrt(error);
   return mean[0] == mean[1] ? 0 : HUGE_VAL;

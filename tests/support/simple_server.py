@@ -3,7 +3,8 @@
     simple_server.py ADDRESS CONTROL_FILE
 
 The control file is JSON, read for every request: {"offset_s": 0.5, "stratum": 2, "reference_id": "0a7b0001",
-"leap": 0, "kiss": "RATE", "silent": true}; what is not there has its usual value. Each request is a line on stdout.
+"leap": 0, "kiss": "RATE", "silent": true, "inserts_at": 1845936000}; what is not there has its usual value. Of a leap
+second that is inserted before `inserts_at` its time repeats the second before. Each request is a line on stdout.
 """
 
 import json
@@ -20,9 +21,14 @@ def ntp_time(seconds):
     return int((seconds + NTP_EPOCH) * 2**32) & (2**64 - 1)
 
 
+def served(now, wishes):
+    """What its clock says when this machine's says `now`."""
+    told = now + wishes.get("offset_s", 0.0)
+    return told - 1 if told >= wishes.get("inserts_at", float("inf")) else told
+
+
 def reply(request, wishes, received):
     """The 48 octets that answer `request`."""
-    offset = wishes.get("offset_s", 0.0)
     stratum, leap = wishes.get("stratum", 2), wishes.get("leap", 0)
     reference = bytes.fromhex(wishes.get("reference_id", "7f7f0101"))
     if kiss := wishes.get("kiss"):
@@ -30,8 +36,8 @@ def reply(request, wishes, received):
     origin = request[40:48]
     head = struct.pack("!BBbb", leap << 6 | 4 << 3 | 4, stratum, 6, -20)
     distances = struct.pack("!II", int(0.001 * 65536), int(0.002 * 65536))
-    return (head + distances + reference + struct.pack("!Q", ntp_time(received + offset)) + origin
-            + struct.pack("!QQ", ntp_time(received + offset), ntp_time(time.time() + offset)))
+    return (head + distances + reference + struct.pack("!Q", ntp_time(served(received, wishes))) + origin
+            + struct.pack("!QQ", ntp_time(served(received, wishes)), ntp_time(served(time.time(), wishes))))
 
 
 def main():

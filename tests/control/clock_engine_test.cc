@@ -1,0 +1,272 @@
+// Who is served, receiver or upstreams, and that going over from one to the other is no step, smeared or not:
+// tick by tick, with a real socket for the pulses.
+
+#include "control/clock_engine.h"
+
+#include <cstdlib>
+#include <cstring>
+#include <filesystem>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+
+#include "control/descriptor.h"
+#include "hwclock/calendar.h"
+#include "tests/control/played_upstreams.h"
+
+namespace control {
+namespace {
+
+using hwclock::ClockState;
+using hwclock::LeapPlan;
+using hwclock::Source;
+using hwclock::State;
+using testing::HasSubstr;
+
+const LeapPlan inserted{37, 1, *hwclock::utc_seconds_of({2028, 7, 1, 0, 0, 0}) + 38};
+constexpr double day_s = 86'400.0;
+
+// As chrony's SOCK protocol has it.
+struct SockSample {
+  timeval at;
+  double offset_s;
+  std::int32_t is_pulse;
+  std::int32_t leap;
+  std::int32_t pad;
+  std::int32_t magic;
+};
+
+class ClockEngineTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    std::string form = "/tmp/noonmark-engine-XXXXXX";
+    ASSERT_NE(::mkdtemp(form.data()), nullptr);
+    directory_ = form;
+    config_.clock.source = ClockSource::gnss;
+    config_.gnss.pulse = {PulseKind::sock, directory_ / "pulse"};
+    config_.gnss.leap_seconds = directory_ / "none";
+    config_.gnss.holdover_max_s = 20;
+    for (const char* host : {"a.test", "b.test", "c.test"}) {
+      config_.upstreams.emplace_back();
+      config_.upstreams.back().host = host;
+    }
+  }
+  void TearDown() override { std::filesystem::remove_all(directory_); }
+
+  void begin(std::int64_t before_s, const std::optional<ClockState>& on_page = std::nullopt) {
+    world_.emplace(inserted, before_s);
+    restart(on_page);
+  }
+  void restart(const std::optional<ClockState>& on_page) {
+    engine_.reset();
+    engine_.emplace(config_, upstreams_.panel, PlayedWorld::hz, -25, on_page);
+  }
+
+  // The kernel's clock is true, and pulses are stamped by it.
+  void send_sample(bool is_pulse = false) {
+    const std::int64_t now_ns = world_->utc_ns();
+    const SockSample sample{{now_ns / PlayedWorld::ns_per_s, now_ns % PlayedWorld::ns_per_s / 1000},
+                            0.0,
+                            is_pulse ? 1 : 0,
+                            0,
+                            0,
+                            0x534f434b};
+    const Descriptor out(::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+    sockaddr_un address{};
+    address.sun_family = AF_UNIX;
+    const std::string path = config_.gnss.pulse.path;
+    std::memcpy(address.sun_path, path.c_str(), path.size());
+    // Until the engine has made its socket, nobody hears.
+    static_cast<void>(::sendto(out.get(), &sample, sizeof sample, MSG_DONTWAIT,
+                               reinterpret_cast<const sockaddr*>(&address), sizeof address));
+  }
+
+  void pass() {
+    for (std::size_t i = 0; passes_ % 8 == 0 && i < upstreams_.servers.size(); ++i) {
+      const double rate = static_cast<double>(state_.tsc_hz == 0 ? PlayedWorld::hz : state_.tsc_hz);
+      if (upstreams_.ask(*world_, inserted, i, rate)) engine_->hear(i, world_->tick_after(3'000'000));
+    }
+    world_->pass(PlayedWorld::ns_per_s / 8);
+    if (has_pulses_ && passes_ % 2 == 1) send_sample();
+    if (sends_pulses_ && passes_ % 8 == 7) send_sample(true);
+    ++passes_;
+    const ClockState before = state_;
+    state_ = engine_->pass({world_->tick(), 1, world_->utc_ns()});
+    ASSERT_TRUE(hwclock::is_valid(state_));
+    if (state_.leap != 3) {
+      ASSERT_LT(std::fabs(world_->error_ns(state_)), 5e6);
+    }
+    watch_for_steps(before);
+  }
+
+  // Of time that was promised before, and is.
+  void watch_for_steps(const ClockState& before) {
+    const auto apart_ns = [&](const hwclock::Line& one, const hwclock::Line& other) {
+      const auto units = static_cast<std::int64_t>(hwclock::ntp_at(one, world_->tick()) -
+                                                   hwclock::ntp_at(other, world_->tick()));
+      return std::fabs(static_cast<double>(units)) * 1e9 / 0x1p32;
+    };
+    const bool was_promised = before.stratum != 0 && state_.stratum != 0;
+    if (was_promised && before.tai_minus_utc_s == state_.tai_minus_utc_s) {
+      ASSERT_EQ(before.step_count, state_.step_count);
+      ASSERT_LT(apart_ns({before.tsc0, before.ntp0, before.mult}, {state_.tsc0, state_.ntp0, state_.mult}),
+                1'000.0);
+    }
+    if (was_promised && before.smear.valid_until != 0 && world_->to_change_s() > -day_s / 2) {
+      ASSERT_NE(state_.smear.valid_until, 0U) << "smeared clients were left alone";
+      ASSERT_LT(apart_ns(before.smear.line, state_.smear.line), 1'000.0);
+    }
+  }
+
+  // Passes until it is in that state; false when that does not come within an hour of simulated time.
+  bool until(State wanted) {
+    for (int i = 0; i < 8 * 3600 && state_.state != wanted && !HasFatalFailure(); ++i) pass();
+    return state_.state == wanted;
+  }
+  void until_change(double to_change_s) {
+    while (world_->to_change_s() > to_change_s && !HasFatalFailure()) pass();
+  }
+
+  // How far smeared time is ahead of true UTC by the books: linear, from noon to noon.
+  [[nodiscard]] double smear_ns() const {
+    const double begin_s = day_s / 2 + 1.0;
+    const double done = (begin_s - world_->to_change_s()) / (day_s + 1.0);
+    return 1e9 * (world_->to_change_s() > 0.0 ? -done : 1.0 - done);
+  }
+  [[nodiscard]] double smear_error_ns() const { return world_->error_ns(state_.smear.line) - smear_ns(); }
+
+  std::filesystem::path directory_;
+  Config config_;
+  PlayedUpstreams upstreams_{3, 1};
+  std::optional<PlayedWorld> world_;
+  std::optional<ClockEngine> engine_;
+  ClockState state_{};
+  bool has_pulses_ = false;    // that name their seconds
+  bool sends_pulses_ = false;  // that do not
+  int passes_ = 0;
+};
+
+TEST_F(ClockEngineTest, I09_FallbackMakesTheLeapSecondThatOnlyUpstreamsAnnounce) {
+  begin(200);
+  ASSERT_TRUE(until(State::fallback));
+  ASSERT_NO_FATAL_FAILURE(until_change(10));
+  EXPECT_EQ(state_.leap, 1U);
+  const std::uint64_t steps = state_.step_count;
+  ASSERT_NO_FATAL_FAILURE(until_change(0.5));
+  EXPECT_EQ(state_.leap, 3U);
+  for (PlayedServer& server : upstreams_.servers) server.announces = 0;
+  ASSERT_NO_FATAL_FAILURE(until_change(-60));
+  EXPECT_EQ(state_.state, State::fallback);
+  EXPECT_EQ(state_.step_count, steps + 1);
+  EXPECT_EQ(state_.tai_minus_utc_s, 38);
+  EXPECT_EQ(state_.smear.valid_until, 0U) << "nobody asked for one";
+  // The receiver comes, and goes on with what happened meanwhile.
+  has_pulses_ = true;
+  ASSERT_TRUE(until(State::locked));
+  EXPECT_EQ(state_.tai_minus_utc_s, 38);
+  EXPECT_EQ(state_.step_count, steps + 1);
+}
+
+TEST_F(ClockEngineTest, B14_FallbackServesSmearedTimeThroughTheLeapSecond) {
+  config_.clock.smear = hwclock::SmearKind::linear;
+  begin(200);
+  ASSERT_TRUE(until(State::fallback));
+  ASSERT_NO_FATAL_FAILURE(until_change(10));
+  ASSERT_NE(state_.smear.valid_until, 0U);
+  EXPECT_LT(std::fabs(smear_error_ns()), 5e6);
+  EXPECT_EQ(state_.smear.reference_id, 0x7f7f01ffU) << "further down than stratum 1";
+  EXPECT_THAT(engine_->sentence(), HasSubstr("fallback"));
+  EXPECT_THAT(engine_->sentence(), HasSubstr("smeared time is 499.9 ms behind"));
+  ASSERT_NO_FATAL_FAILURE(until_change(-60));
+  EXPECT_LT(std::fabs(smear_error_ns()), 5e6);
+  EXPECT_GT(world_->error_ns(state_.smear.line), 4e8) << "half a second to go";
+
+  // A run that finds it on the page goes on.
+  restart(state_);
+  ASSERT_NO_FATAL_FAILURE(until_change(-120));
+  EXPECT_LT(std::fabs(smear_error_ns()), 5e6);
+  EXPECT_EQ(state_.tai_minus_utc_s, 38);
+}
+
+TEST_F(ClockEngineTest, B14_AHandOverAndItsReturnAreNoStepOfSmearedTime) {
+  config_.clock.smear = hwclock::SmearKind::linear;
+  begin(3'600);
+  ASSERT_TRUE(until(State::fallback));
+  // A receiver that knows of no leap second smears none: it comes after what only the upstreams announced has
+  // happened, and then it is known to both.
+  ASSERT_NO_FATAL_FAILURE(until_change(-60));
+  has_pulses_ = true;
+  ASSERT_TRUE(until(State::locked));
+  EXPECT_EQ(state_.source, Source::pps);
+  EXPECT_LT(std::fabs(smear_error_ns()), 5e6);
+  EXPECT_EQ(state_.smear.reference_id, 0x534d4552U);
+  has_pulses_ = false;
+  ASSERT_TRUE(until(State::fallback));
+  EXPECT_LT(std::fabs(smear_error_ns()), 5e6);
+  has_pulses_ = true;
+  ASSERT_TRUE(until(State::locked));
+  EXPECT_LT(std::fabs(smear_error_ns()), 5e6);
+}
+
+TEST_F(ClockEngineTest, H03_WhatUpstreamsPromisedIsHeldOverAsTheirsUnderSourceGnss) {
+  begin(2 * 86'400);
+  for (PlayedServer& server : upstreams_.servers) server.announces = 0;
+  ASSERT_TRUE(until(State::fallback));
+  for (int i = 0; i < 80; ++i) pass();
+  const ClockState before = state_;
+  ASSERT_EQ(before.source, Source::upstream);
+  restart(before);
+  ASSERT_NO_FATAL_FAILURE(pass());
+  EXPECT_EQ(state_.state, State::fallback);
+  EXPECT_EQ(state_.stratum, before.stratum);
+  EXPECT_THAT(engine_->sentence(), HasSubstr("holding over what an earlier run served, until the upstreams"));
+  // They are gone: the promise ages as theirs, and ends when it said it would.
+  for (PlayedServer& server : upstreams_.servers) server.is_up = false;
+  for (int i = 0; i < 80; ++i) ASSERT_NO_FATAL_FAILURE(pass());
+  EXPECT_EQ(state_.state, State::fallback);
+  EXPECT_GT(hwclock::dispersion_ns_at(state_, world_->tick()),
+            hwclock::dispersion_ns_at(before, before.tsc0) + 100'000U);
+  for (PlayedServer& server : upstreams_.servers) server.is_up = true;
+  for (int i = 0; i < 8 * 60; ++i) ASSERT_NO_FATAL_FAILURE(pass());
+  EXPECT_EQ(state_.state, State::fallback);
+  EXPECT_EQ(state_.step_count, before.step_count);
+  EXPECT_THAT(engine_->sentence(), HasSubstr("synchronised to upstreams"));
+}
+
+TEST_F(ClockEngineTest, H03_WhatAReceiverPromisedIsItsOwnToHoldOver) {
+  begin(2 * 86'400);
+  for (PlayedServer& server : upstreams_.servers) server.announces = 0;
+  has_pulses_ = true;
+  ASSERT_TRUE(until(State::locked));
+  const ClockState before = state_;
+  restart(before);
+  ASSERT_NO_FATAL_FAILURE(pass());
+  EXPECT_EQ(state_.state, State::holdover);
+  EXPECT_EQ(state_.source, Source::pps);
+  EXPECT_THAT(engine_->sentence(), HasSubstr("until the pulses have taught"));
+  ASSERT_TRUE(until(State::locked));
+  EXPECT_EQ(state_.step_count, before.step_count);
+}
+
+// Pulses that name no second, and nobody but the upstreams to name it.
+TEST_F(ClockEngineTest, WitnessesWithNtsNameTheSecondsOfPulsesAndOthersDoNot) {
+  for (const bool are_authenticated : {false, true}) {
+    SCOPED_TRACE(are_authenticated);
+    upstreams_ = PlayedUpstreams(3, 0);
+    for (std::size_t i = 0; i < 3; ++i) {
+      config_.upstreams[i].trust = UpstreamTrust::witness;
+      upstreams_.panel.member(i).may_lead = false;
+      upstreams_.panel.member(i).authenticated = are_authenticated;
+    }
+    state_ = {};
+    begin(2 * 86'400);
+    sends_pulses_ = true;
+    for (int i = 0; i < 8 * 120; ++i) ASSERT_NO_FATAL_FAILURE(pass());
+    EXPECT_EQ(state_.state == State::locked, are_authenticated);
+    EXPECT_EQ(state_.leap == 3, !are_authenticated);
+  }
+}
+
+}  // namespace
+}  // namespace control
