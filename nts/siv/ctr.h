@@ -104,7 +104,9 @@ template <class L, class Keys>
   uint32_t any = 0;
   for (uint32_t i = 0; i < shapes<L>; ++i) any |= bytes[i];
   if (any == 0) return;
-  if constexpr (L::ciphers_along) {
+  if constexpr (L::ciphers_along && has_one_shape<L>) {
+    L::cipher_along_one_shape(keys, tag, from, to, bytes[0]);
+  } else if constexpr (L::ciphers_along) {
     const auto bytes_of = [&](uint32_t lane) __attribute__((always_inline)) {
       return bytes[lane % shapes<L>];
     };

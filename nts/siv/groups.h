@@ -49,15 +49,43 @@ constexpr uint32_t table_count_at = sizeof(KeyTable) - sizeof(uint32_t);
 
 // ---- The two operations ----
 
+// Each looks for the shapes of NTS first (usual.h): cookies under one key, requests that are opened and
+// answers that are sealed.
+template <class Keys>
+[[gnu::always_inline]] inline bool is_usual_cookie(const Keys& keys, const Job& job) {
+  return keys.knows_empty() && job.associated_data_bytes == 0 && job.nonce_bytes == block_bytes &&
+         job.plaintext_bytes >= usual_text_bytes_min && job.plaintext_bytes % block_bytes == 0;
+}
+[[gnu::always_inline]] inline bool has_usual_data(const Job& job) {
+  return job.associated_data_bytes > block_bytes && job.nonce_bytes == block_bytes;
+}
+
 struct Open {
   template <class L, class Keys>
   [[gnu::always_inline]] static void run(const Keys& keys, Job* jobs) {
+    if constexpr (has_one_shape<L> && L::knows_usual_shapes) {
+      if constexpr (Keys::are_one) {
+        if (is_usual_cookie(keys, *jobs)) return open_group<Usual<L, Text::whole, false>>(keys, jobs);
+      } else {
+        if (jobs->plaintext_bytes == 0 && has_usual_data(*jobs))
+          return open_group<Usual<L, Text::none, true>>(keys, jobs);
+      }
+    }
     open_group<L>(keys, jobs);
   }
 };
 struct Seal {
   template <class L, class Keys>
   [[gnu::always_inline]] static void run(const Keys& keys, Job* jobs) {
+    if constexpr (has_one_shape<L> && L::knows_usual_shapes) {
+      if constexpr (Keys::are_one) {
+        if (is_usual_cookie(keys, *jobs)) return seal_group<Usual<L, Text::whole, false>>(keys, jobs);
+      } else if (jobs->plaintext_bytes >= usual_text_bytes_min && has_usual_data(*jobs)) {
+        if (jobs->plaintext_bytes % block_bytes == 0)
+          return seal_group<Usual<L, Text::whole, true>>(keys, jobs);
+        return seal_group<Usual<L, Text::cut, true>>(keys, jobs);
+      }
+    }
     seal_group<L>(keys, jobs);
   }
 };
@@ -240,16 +268,19 @@ void run_all_sorted(const KeyOf& key_of, Job* jobs, uint32_t count, uint32_t row
 
 // ---- The calls ----
 
+// The three lengths of a job lie side by side, with `authentic` behind them: a register of 128 bits.
 [[gnu::always_inline]] inline bool all_have_one_shape(const Job* jobs, uint32_t count) {
-  uint64_t differs = 0;
-  uint64_t first[2];
-  __builtin_memcpy(first, &jobs[0].associated_data_bytes, sizeof first);
-  for (uint32_t i = 1; i < count; ++i) {
-    uint64_t own[2];  // three lengths, and `authentic`, which is shifted out
-    __builtin_memcpy(own, &jobs[i].associated_data_bytes, sizeof own);
-    differs |= (own[0] ^ first[0]) | (own[1] ^ first[1]) << 32;
-  }
-  return differs == 0;
+  typedef uint32_t Lengths __attribute__((vector_size(16)));
+  static_assert(__builtin_offsetof(Job, authentic) == __builtin_offsetof(Job, associated_data_bytes) + 12);
+  const auto lengths_of = [](const Job& job) __attribute__((always_inline)) {
+    Lengths lengths;
+    __builtin_memcpy(&lengths, &job.associated_data_bytes, sizeof lengths);
+    return lengths;
+  };
+  const Lengths first = lengths_of(jobs[0]);
+  Lengths differs = {};
+  for (uint32_t i = 1; i < count; ++i) differs |= lengths_of(jobs[i]) ^ first;
+  return (differs[0] | differs[1] | differs[2]) == 0;
 }
 
 template <class L, class Operation>
@@ -293,9 +324,11 @@ void seal_jobs(const KeyTable* table, Job* jobs, uint32_t count) {
 
 template <class L>
 void open_jobs_with_ring_keys(const RingKeySchedule* const* schedules, Job* jobs, uint32_t count) {
-  uint32_t others = 0;
-  for (uint32_t i = 1; i < count; ++i) others += schedules[i] != schedules[0];
-  if (others == 0 && count != 0) return run_with_one_ring_key<L, Open>(schedules[0]->bytes, jobs, count);
+  uintptr_t differs = 0;
+  for (uint32_t i = 1; i < count; ++i) {
+    differs |= reinterpret_cast<uintptr_t>(schedules[i]) ^ reinterpret_cast<uintptr_t>(schedules[0]);
+  }
+  if (differs == 0 && count != 0) return run_with_one_ring_key<L, Open>(schedules[0]->bytes, jobs, count);
   run_all_sorted<L, Open>([schedules](uint32_t i) { return schedules[i]->bytes; }, jobs, count, block_bytes,
                           true);
 }

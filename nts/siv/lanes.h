@@ -6,8 +6,9 @@
 //
 //   L::Block            one block of 16 octets of each packet, in octet order
 //   L::State            the same inside the cipher (bitsliced, or simply the Block)
-//   L::SameKey          the expanded key that all lanes share
+//   L::SameKey          the expanded key that all lanes share: `are_one`
 //   L::RowKeys          expanded keys of their own; whatever it copies it wipes
+//   L::knows_usual_shapes whether usual.h is compiled for it too
 //   L::ciphers_along    whether CTR runs along one message (L::cipher_along) or across the lanes
 //   L::counters_abreast across: how many counter blocks of each lane run together
 //

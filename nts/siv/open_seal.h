@@ -4,7 +4,7 @@
 #pragma once
 
 #include "nts/siv/ctr.h"
-#include "nts/siv/s2v.h"
+#include "nts/siv/usual.h"
 
 namespace nts::siv {
 namespace {
@@ -16,11 +16,12 @@ template <class L, class Keys>
   const Column to(jobs->plaintext, 0);
   PerShape<L> bytes;
   for (uint32_t i = 0; i < shapes<L>; ++i) bytes[i] = jobs[i].plaintext_bytes;
-  const typename L::Block tag = L::gather(sealed, 0);
-  apply_ctr<L>(keys, tag, from, to, bytes);
+  if constexpr (!has_no_text<L>) apply_ctr<L>(keys, L::gather(sealed, 0), from, to, bytes);
+  const typename L::Block tag = Tags<L>::of(keys, jobs);
   uint32_t authentic[L::width];
-  L::compare(s2v<L>(keys, jobs), tag, authentic);
+  L::compare(tag, L::gather(sealed, 0), authentic);
   for (uint32_t i = 0; i < L::width; ++i) jobs[i].authentic = authentic[i];
+  if constexpr (has_no_text<L>) return;
   if constexpr (has_one_shape<L>) {
     if (bytes[0] == 0) return;
   }
@@ -34,7 +35,7 @@ template <class L, class Keys>
   const Column to(jobs->sealed, block_bytes);
   PerShape<L> bytes;
   for (uint32_t i = 0; i < shapes<L>; ++i) bytes[i] = jobs[i].plaintext_bytes;
-  const typename L::Block tag = s2v<L>(keys, jobs);
+  const typename L::Block tag = Tags<L>::of(keys, jobs);
   apply_ctr<L>(keys, tag, from, to, bytes);
   L::scatter(sealed, 0, tag);
 }

@@ -23,6 +23,7 @@ struct PortableLane {
   static constexpr uint32_t rows_bytes = row::count * row_bytes;
   static constexpr bool ciphers_along = false;
   static constexpr uint32_t counters_abreast = 1;
+  static constexpr bool knows_usual_shapes = false;  // beside its rounds nothing else counts
 
   struct Block {
     Octets lane[width];

@@ -32,6 +32,7 @@ struct RegisterLanes {
   static constexpr uint32_t rows_bytes = row::count * row_bytes;
   static constexpr bool expands_by_words = R == 4;
   static constexpr bool ciphers_along = V::lanes > 1;
+  static constexpr bool knows_usual_shapes = half_key_bytes == block_bytes;  // few ask for longer keys
   static constexpr uint32_t counters_abreast = R >= 4 ? 2 : 4;  // about eight registers in flight
 
   struct Block {
@@ -42,6 +43,7 @@ struct RegisterLanes {
   // One expanded key for all lanes, of which a row holds nothing but its block.
   class SameKey {
    public:
+    static constexpr bool are_one = true;
     [[gnu::always_inline]] SameKey(const uint8_t* rows, bool) : rows_(rows) {}
     [[gnu::always_inline]] Block block(uint32_t row) const {
       const Register key = V::same(rows_ + row * block_bytes);
@@ -61,6 +63,7 @@ struct RegisterLanes {
   // wiped.
   class RowKeys {
    public:
+    static constexpr bool are_one = false;
     [[gnu::always_inline]] RowKeys(const uint8_t* rows, bool, bool knows_empty)
         : rows_(rows), knows_empty_(knows_empty) {}
     [[gnu::always_inline]] Block block(uint32_t row) const {
@@ -212,7 +215,7 @@ struct RegisterLanes {
       // A lane without a job repeats the first: in place, it would encipher what is enciphered already.
       if (lane != 0 && to(lane) == to(0)) continue;
       Register counter =
-          V::sum_u32(V::same(reinterpret_cast<const uint8_t*>(bases + lane)), V::lane_numbers());
+          V::sum_u32(V::same(reinterpret_cast<const uint8_t*>(bases + lane)), V::lane_numbers(0));
       const uint8_t* read = from(lane);
       uint8_t* write = to(lane);
       uint32_t left = bytes_of(lane);
@@ -224,6 +227,20 @@ struct RegisterLanes {
       }
       cipher_end<registers_abreast>(keys, lane, counter, read, write, left);
     }
+  }
+
+  // The same for texts of one length, several messages side by side: a CPU sees no further than a few chains
+  // of rounds that stand one behind the other.
+  template <class Keys, class From, class To>
+  [[gnu::always_inline]] static void cipher_along_one_shape(const Keys& keys, const Block& tag,
+                                                            const From& from, const To& to, uint32_t bytes) {
+    if (bytes > all_abreast_bytes) {
+      const auto same = [bytes](uint32_t) __attribute__((always_inline)) { return bytes; };
+      return cipher_along(keys, tag, from, to, same);
+    }
+    alignas(64) Octets bases[width];
+    to_octets(counter_base(tag), bases);
+    cipher_lanes<registers_abreast>(keys, bases, from, to, bytes);
   }
 
   // equal[i] is 1 when lane i is the same in both. No branch: all octets are always compared.
@@ -312,6 +329,77 @@ struct RegisterLanes {
         V::store_part(write + at, V::last(state[n], V::both(last_key, V::load_part(read + at, rest))), rest);
       }
     }
+  }
+
+  // Texts of more than Count - 1 registers; fewer are passed on.
+  template <uint32_t Count, class Keys, class From, class To>
+  [[gnu::always_inline]] static void cipher_lanes(const Keys& keys, const Octets (&bases)[width],
+                                                  const From& from, const To& to, uint32_t bytes) {
+    if constexpr (Count > 1) {
+      if (bytes <= (Count - 1) * register_bytes) return cipher_lanes<Count - 1>(keys, bases, from, to, bytes);
+    }
+    constexpr uint32_t chains = 16 / V::lanes;  // as many as hide the latency of a round
+    constexpr uint32_t most = chains / Count;
+    constexpr uint32_t together = most < width ? most : width;
+    for (uint32_t lane = 0; lane < width; lane += together) {
+      // A lane without a job repeats the first: in place, it would encipher what is enciphered already. Here
+      // it repeats one that is read at the same time.
+      if (lane != 0 && to(lane) == to(0)) break;
+      uint32_t lanes[together];
+      for (uint32_t i = 0; i < together; ++i) lanes[i] = i != 0 && to(lane + i) == to(0) ? lane : lane + i;
+      if (bytes == Count * register_bytes) {
+        cipher_together<Count, true>(keys, bases, from, to, bytes, lanes);
+      } else {
+        cipher_together<Count, false>(keys, bases, from, to, bytes, lanes);
+      }
+    }
+  }
+  // `Count` registers of each of the messages in `lanes`. All is read before anything is written.
+  template <uint32_t Count, bool Whole, class Keys, class From, class To, uint32_t Lanes>
+  [[gnu::always_inline]] static void cipher_together(const Keys& keys, const Octets (&bases)[width],
+                                                     const From& from, const To& to, uint32_t bytes,
+                                                     const uint32_t (&lanes)[Lanes]) {
+    const Register order = V::same(counter_order.octets);
+    const uint32_t rest = bytes - (Count - 1) * register_bytes;
+    Register state[Lanes][Count];
+    const auto for_all = [&](const auto& what) __attribute__((always_inline)) {
+#pragma GCC unroll 8
+      for (uint32_t i = 0; i < Lanes; ++i) {
+#pragma GCC unroll 8
+        for (uint32_t n = 0; n < Count; ++n) what(i, n);
+      }
+    };
+    Register key[Lanes];
+    const auto fetch = [&](uint32_t number) __attribute__((always_inline)) {
+#pragma GCC unroll 8
+      for (uint32_t i = 0; i < Lanes; ++i) key[i] = keys.along(row::ctr + number, lanes[i]);
+    };
+    fetch(whiten);
+    for_all([&](uint32_t i, uint32_t n) __attribute__((always_inline)) {
+      const Register base = V::same(reinterpret_cast<const uint8_t*>(bases + lanes[i]));
+      const Register number = V::sum_u32(base, V::lane_numbers(n * V::lanes));
+      state[i][n] = V::both(key[i], V::shuffled(number, order));
+    });
+#pragma GCC unroll 16
+    for (uint32_t number = 1; number < last_round; ++number) {
+      fetch(number);
+      for_all([&](uint32_t i, uint32_t n)
+                  __attribute__((always_inline)) { state[i][n] = V::round(state[i][n], key[i]); });
+    }
+    fetch(last_round);
+    for_all([&](uint32_t i, uint32_t n) __attribute__((always_inline)) {
+      const uint8_t* read = from(lanes[i]) + n * register_bytes;
+      const Register text = Whole || n + 1 < Count ? V::load(read) : V::load_part(read, rest);
+      state[i][n] = V::last(state[i][n], V::both(key[i], text));
+    });
+    for_all([&](uint32_t i, uint32_t n) __attribute__((always_inline)) {
+      uint8_t* write = to(lanes[i]) + n * register_bytes;
+      if (Whole || n + 1 < Count) {
+        V::store(write, state[i][n]);
+      } else {
+        V::store_part(write, state[i][n], rest);
+      }
+    });
   }
 
   static constexpr Pattern counter_order = {{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 15, 14, 13, 12}};

@@ -101,8 +101,11 @@ struct Ymm {
   [[gnu::always_inline]] static Register last_word(uint32_t word) {
     return _mm256_broadcastsi128_si256(_mm_set_epi32(static_cast<int>(word), 0, 0, 0));
   }
-  // 0 and 1 in the last word of each packet's place.
-  [[gnu::always_inline]] static Register lane_numbers() { return _mm256_set_epi32(1, 0, 0, 0, 0, 0, 0, 0); }
+  // `first` and the number behind it in the last word of each packet's place.
+  [[gnu::always_inline]] static Register lane_numbers(uint32_t first) {
+    const int n = static_cast<int>(first);
+    return _mm256_set_epi32(n + 1, 0, 0, 0, n, 0, 0, 0);
+  }
   [[gnu::always_inline]] static void compare(Register a, Register b, uint32_t* equal) {
     const __m256i equal_halves = _mm256_cmpeq_epi64(a, b);
     const auto halves = static_cast<uint32_t>(_mm256_movemask_pd(_mm256_castsi256_pd(equal_halves)));

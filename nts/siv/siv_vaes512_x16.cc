@@ -107,9 +107,10 @@ struct Zmm {
   [[gnu::always_inline]] static Register last_word(uint32_t word) {
     return _mm512_maskz_broadcast_i32x4(every, _mm_set_epi32(static_cast<int>(word), 0, 0, 0));
   }
-  // 0, 1, 2, 3 in the last word of each packet's place.
-  [[gnu::always_inline]] static Register lane_numbers() {
-    return _mm512_set_epi32(3, 0, 0, 0, 2, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0);
+  // `first` and the three numbers behind it in the last word of each packet's place.
+  [[gnu::always_inline]] static Register lane_numbers(uint32_t first) {
+    const int n = static_cast<int>(first);
+    return _mm512_set_epi32(n + 3, 0, 0, 0, n + 2, 0, 0, 0, n + 1, 0, 0, 0, n, 0, 0, 0);
   }
   [[gnu::always_inline]] static void compare(Register a, Register b, uint32_t* equal) {
     const uint32_t equal_words = _mm512_cmpeq_epi32_mask(a, b);

@@ -365,6 +365,45 @@ TEST_P(Siv, WorksInPlaceWhenThePlaintextStandsBehindTheTag) {
   }
 }
 
+// Lanes without a message repeat another's: what was enciphered in place must not be enciphered again.
+TEST_P(Siv, WorksInPlaceAtEveryFillOfItsLanes) {
+  const Kernels& tier = *GetParam();
+  std::mt19937 random(16);
+  for (const std::uint32_t bytes : {32U, 64U, 104U, 128U, 208U}) {
+    for (std::uint32_t fill = 1; fill <= nts::siv::key_table_keys_max; ++fill) {
+      SCOPED_TRACE(std::to_string(bytes) + " octets, fill " + std::to_string(fill));
+      std::vector<Message> messages(fill);
+      std::vector<Octets> buffers, expected;
+      std::vector<Job> jobs;
+      std::vector<const std::uint8_t*> keys;
+      for (Message& m : messages) {
+        m = {random_octets(random, key_bytes()),
+             random_octets(random, 84),
+             random_octets(random, 16),
+             random_octets(random, bytes),
+             {}};
+        expected.push_back(tests::nettle_seal(m.key, m.associated_data, m.nonce, m.plaintext));
+        buffers.emplace_back(16).insert(buffers.back().end(), m.plaintext.begin(), m.plaintext.end());
+        keys.push_back(m.key.data());
+        jobs.push_back(m.job());
+        jobs.back().sealed = buffers.back().data();
+        jobs.back().plaintext = buffers.back().data() + 16;
+      }
+      KeyTable table;
+      tier.expand_keys(keys.data(), fill, &table);
+      tier.seal(&table, jobs.data(), fill);
+      ASSERT_EQ(buffers, expected);
+      tier.open(&table, jobs.data(), fill);
+      for (std::uint32_t i = 0; i < fill; ++i) {
+        ASSERT_EQ(jobs[i].authentic, 1U) << i;
+        ASSERT_TRUE(
+            std::equal(messages[i].plaintext.begin(), messages[i].plaintext.end(), buffers[i].begin() + 16))
+            << i;
+      }
+    }
+  }
+}
+
 TEST(ChooseTier, TakesTheFirstThatRunsAndHonoursAForcedOneOfEachKeySize) {
   for (const std::uint32_t key_bytes : {32U, 48U, 64U}) {
     const Kernels* best = nts::siv::choose_tier({}, key_bytes);
