@@ -72,6 +72,7 @@ class GnssTime {
   [[nodiscard]] hwclock::ClockState judge(const hwclock::Reading& clock);
   [[nodiscard]] std::string why_not_better() const;
   [[nodiscard]] std::string discipline_sentence() const;
+  [[nodiscard]] std::string reference() const;
 
   const Config& config_;
   double tick_hz_;
