@@ -16,7 +16,7 @@ constexpr std::int64_t seconds_max = std::int64_t{1} << 33;
 constexpr std::string_view class_tag = "\"class\":";
 constexpr std::string_view beginning = "{\"class\":\"";
 
-constexpr std::int32_t precision_unsaid = -10;  // log2 seconds: what gpsd says of the worst way
+constexpr int precision_unsaid = -10;  // log2 seconds: what gpsd says of the worst way
 constexpr double sawtooth_max_ps = 1e6;
 constexpr std::int32_t leap_least_s = 1;
 constexpr std::int32_t leap_most_s = 255;
@@ -35,18 +35,32 @@ std::optional<Place> place_of(const gps_fix_t& fix) noexcept {
   return Place{fix.latitude, fix.longitude, says_accuracy ? fix.eph : NmeaTime::accuracy_usual_m};
 }
 
-// libgps has no room for it yet.
+// What stands behind `tag`, when it is an integer and nothing else. libgps keeps seconds in 32 bits, which
+// end in 2038, and has no room for the precision.
+std::optional<std::int64_t> integer_behind(std::string_view line, std::string_view tag) noexcept {
+  const std::size_t at = line.find(tag);
+  if (at == std::string_view::npos) return std::nullopt;
+  std::string_view rest = line.substr(at + tag.size());
+  rest.remove_prefix(std::min(rest.find_first_not_of(' '), rest.size()));
+  std::int64_t told = 0;
+  const auto [end, error] = std::from_chars(rest.data(), rest.data() + rest.size(), told);
+  const bool is_whole = end != rest.data() + rest.size() && (*end == ',' || *end == '}' || *end == ' ');
+  return error == std::errc{} && is_whole ? std::optional(told) : std::nullopt;
+}
+
+std::optional<std::int64_t> ns_behind(std::string_view line, std::string_view seconds_tag,
+                                      std::string_view ns_tag) noexcept {
+  const auto seconds = integer_behind(line, seconds_tag);
+  const auto ns = integer_behind(line, ns_tag);
+  if (!seconds || !ns) return std::nullopt;
+  return ns_of({*seconds, *ns});
+}
+
 double error_ns_of(std::string_view line) noexcept {
-  constexpr std::string_view tag = "\"precision\":";
-  constexpr std::int32_t finest = -30;
-  std::int32_t precision = precision_unsaid;
-  if (const std::size_t at = line.find(tag); at != std::string_view::npos) {
-    const char* first = line.data() + at + tag.size();
-    std::int32_t told = 0;
-    const auto [end, error] = std::from_chars(first, line.data() + line.size(), told);
-    if (error == std::errc{} && told >= finest && told <= 0) precision = told;
-  }
-  return std::ldexp(1e9, precision);
+  constexpr std::int64_t finest = -30;
+  const auto told = integer_behind(line, "\"precision\":");
+  const bool is_usable = told && *told >= finest && *told <= 0;
+  return std::ldexp(1e9, is_usable ? static_cast<int>(*told) : precision_unsaid);
 }
 
 std::string text_of(std::span<const char> octets) {
@@ -108,15 +122,14 @@ std::optional<GpsdMessage> GpsdReader::read(std::string_view line) {
   }
   gps_data_t& data = unpacked_->data;
   data.set = 0;
-  data.toff = {};
-  data.pps = {};
   data.qErr = 0;
   data.satellites_used = 0;
   std::string copy(line);  // it wants one that it may write to
   gps_unpack(copy.data(), &data);
   const std::string device = text_of(data.dev.path);
 
-  if (name == "TPV" && (data.set & MODE_SET) != 0) {
+  const bool is_unknown = integer_behind(line, "\"mode\":") == 0;  // for which libgps has no word
+  if (name == "TPV" && (is_unknown || (data.set & MODE_SET) != 0)) {
     GpsdFix fix{device, false, 0, std::nullopt, 0};
     const auto time = ns_of(data.fix.time);
     fix.has_fix = (data.fix.mode == MODE_2D || data.fix.mode == MODE_3D) && time.has_value();
@@ -127,16 +140,10 @@ std::optional<GpsdMessage> GpsdReader::read(std::string_view line) {
     if (says_leap) fix.gps_minus_utc_s = data.leap_seconds;
     return fix;
   }
-  if (name == "TOFF" && (data.set & TOFF_SET) != 0) {
-    // Version 3.22 writes them where those of pulses belong.
-    const timedelta_t& told = data.toff.real.tv_sec != 0 ? data.toff : data.pps;
-    const auto reference = ns_of(told.real);
-    const auto clock = ns_of(told.clock);
-    if (reference && clock) return GpsdOffset{device, *reference, *clock};
-  }
-  if (name == "PPS" && (data.set & PPS_SET) != 0) {
-    const auto reference = ns_of(data.pps.real);
-    const auto clock = ns_of(data.pps.clock);
+  if ((name == "TOFF" && (data.set & TOFF_SET) != 0) || (name == "PPS" && (data.set & PPS_SET) != 0)) {
+    const auto reference = ns_behind(line, "\"real_sec\":", "\"real_nsec\":");
+    const auto clock = ns_behind(line, "\"clock_sec\":", "\"clock_nsec\":");
+    if (reference && clock && name == "TOFF") return GpsdOffset{device, *reference, *clock};
     const auto sawtooth_ps = static_cast<double>(data.qErr);
     if (reference && clock) {
       return GpsdPulse{device, *reference, *clock, error_ns_of(line),
