@@ -108,7 +108,8 @@ TEST_F(Sandbox, ClockOpensConnectionsInTheFamilyOfItsGpsdAndNothingElse) {
     };
     EXPECT_EQ(socket(Role::clock, ours, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC), allowed);
     EXPECT_EQ(socket(Role::clock, other, SOCK_STREAM), EACCES);
-    for (const int type : {SOCK_DGRAM, SOCK_RAW, SOCK_SEQPACKET, SOCK_DCCP, SOCK_DGRAM | SOCK_NONBLOCK}) {
+    for (const int type :
+         {int{SOCK_DGRAM}, int{SOCK_RAW}, int{SOCK_SEQPACKET}, int{SOCK_DCCP}, SOCK_DGRAM | SOCK_NONBLOCK}) {
       EXPECT_EQ(socket(Role::clock, ours, type), EACCES) << type;
     }
     EXPECT_EQ(socket(Role::clock, AF_PACKET, SOCK_RAW), EACCES);
