@@ -18,7 +18,7 @@ from scapy.layers.ntp import NTPHeader
 from capture import read_capture, write_capture
 from world import payload_at
 
-FAMILIES = ("ethernet", "vlan", "ipv4", "ipv6", "udp", "ntp", "nts", "mixed", "recorded")
+FAMILIES = ("ethernet", "vlan", "ipv4", "ipv6", "udp", "ntp", "nts", "mono_root", "mixed", "recorded")
 FOLDER = Path(__file__).resolve().parent
 CAPTURES = FOLDER / "captures"
 REPLAY = FOLDER.parents[1] / "build/tests/golden/golden-replay"
