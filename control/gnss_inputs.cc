@@ -174,7 +174,8 @@ void GnssInputs::take_gpsd(const hwclock::GpsdPulse& pulse, std::uint64_t tick) 
 }
 
 void GnssInputs::add(const Event& event) {
-  if (waiting_.size() == waiting_max) {
+  const bool is_too_late = event.kind != Kind::time_of_day && event.tick < handed_tick_;
+  if (waiting_.size() == waiting_max || is_too_late) {
     ++counters_.unplaced;
     return;
   }
@@ -290,6 +291,7 @@ void GnssInputs::look(const hwclock::Reading& clock, hwclock::Discipline& discip
   const auto patience = static_cast<std::uint64_t>(patience_s * tick_hz_);
   std::size_t done = 0;
   while (done < waiting_.size() && waiting_[done].tick + patience <= clock.tsc) {
+    handed_tick_ = waiting_[done].tick;
     hand_on(waiting_[done++], discipline);
   }
   waiting_.erase(waiting_.begin(), waiting_.begin() + static_cast<std::ptrdiff_t>(done));

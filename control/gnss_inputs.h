@@ -2,8 +2,8 @@
 //
 // What arrives late or out of order is waited for a quarter of a second and handed on by its tick: a
 // receiver's message may be read before the pulse that it speaks of. A device that is not there, or goes, is
-// opened again every few seconds and said once; nothing here ever blocks. What cannot be placed in time is
-// counted.
+// opened again every few seconds and said once; nothing here ever blocks. What cannot be placed in time, or
+// comes when a later one has been handed on, is counted.
 #pragma once
 
 #include <cstdint>
@@ -116,7 +116,7 @@ class GnssInputs {
   hwclock::GpsdDevices gpsd_receivers_;
   hwclock::GpsdDevices gpsd_edges_;
   std::uint64_t gpsd_offset_tick_ = 0;  // when it last said when a message came
-  double gpsd_error_ns_ = 0.0;  // of its last edge, as it says
+  double gpsd_error_ns_ = 0.0;          // of its last edge, as it says
   Descriptor pulse_;
   hwclock::ShmTime* shm_ = nullptr;
   std::unique_ptr<PhcInput> phc_;
@@ -126,6 +126,7 @@ class GnssInputs {
   std::uint32_t pps_sequence_ = 0;
   bool is_impossible_ = false;  // the last sample's date
   std::vector<Event> waiting_;  // by tick; of bounded size
+  std::uint64_t handed_tick_ = 0;
   GnssCounters counters_;
   std::string trouble_;
   std::uint64_t next_try_tick_ = 0;
