@@ -233,7 +233,11 @@ class ClockTask {
       const int fd = gnss_->inputs().receiver_fd();
       if (fd >= 0) {
         Waiter waiter(io_.get_executor(), fd);
-        while (gnss_->inputs().receiver_fd() == fd && co_await waiter.readable()) {
+        // gcc 12 waits even when what stands before && is false: on a descriptor that is no longer there, for
+        // ever.
+        while (gnss_->inputs().receiver_fd() == fd) {
+          const bool is_readable = co_await waiter.readable();
+          if (!is_readable) break;
           gnss_->inputs().read_receiver();
           pause.expires_after(receiver_pause);
           co_await pause.async_wait(asio::use_awaitable);
