@@ -6,6 +6,7 @@
 #include <cerrno>
 #include <cstring>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <string_view>
 #include <sys/socket.h>
 #include <variant>
@@ -40,6 +41,18 @@ SocketAddress socket_address_of(const GpsdAddress& address) {
   return made;
 }
 
+// A peer whose machine went without a word is found out within a minute.
+void keep_alive(int fd) {
+  constexpr int on = 1;
+  constexpr int idle_s = 30;
+  constexpr int interval_s = 10;
+  constexpr int probes = 3;
+  ::setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
+  ::setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle_s, sizeof idle_s);
+  ::setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &interval_s, sizeof interval_s);
+  ::setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &probes, sizeof probes);
+}
+
 }  // namespace
 
 GpsdInput::GpsdInput(const GpsdAddress& address, std::uint64_t tick_hz)
@@ -54,8 +67,7 @@ void GpsdInput::tend(std::uint64_t tick) {
     if (tick >= next_try_tick_) connect(tick);
     return;
   }
-  const double patience_s = is_greeted_ ? silence_s_max : greeting_s_max;
-  if (is_given_up_ || tick - heard_tick_ <= ticks_of(patience_s)) return;
+  if (is_greeted_ || is_given_up_ || tick - begun_tick_ <= ticks_of(greeting_s_max)) return;
   // Not closed here: who waits for the descriptor must hear of it.
   ::shutdown(socket_.get(), SHUT_RDWR);
   is_given_up_ = true;
@@ -63,7 +75,7 @@ void GpsdInput::tend(std::uint64_t tick) {
 
 void GpsdInput::connect(std::uint64_t tick) {
   const SocketAddress to = socket_address_of(address_);
-  heard_tick_ = tick;
+  begun_tick_ = tick;
   is_greeted_ = false;
   is_given_up_ = false;
   reader_.start_over();
@@ -73,6 +85,7 @@ void GpsdInput::connect(std::uint64_t tick) {
     lose(std::strerror(errno), tick);
     return;
   }
+  keep_alive(socket_.get());
   if (::connect(socket_.get(), reinterpret_cast<const sockaddr*>(&to.storage), to.bytes) != 0 &&
       errno != EINPROGRESS) {
     lose(std::strerror(errno), tick);
@@ -119,11 +132,10 @@ const std::vector<hwclock::GpsdMessage>& GpsdInput::read(std::uint64_t tick) {
     return heard_;
   }
   if (count == 0) {
-    lose(is_given_up_ ? "it has been silent for too long" : "it closed the connection", tick);
+    lose(is_given_up_ ? "it does not greet" : "it closed the connection", tick);
     return heard_;
   }
   reader_.take(std::span(room).first(static_cast<std::size_t>(count)), heard_);
-  if (!heard_.empty()) heard_tick_ = tick;
   for (const hwclock::GpsdMessage& message : heard_) hear(message, tick);
   return heard_;
 }

@@ -1,8 +1,9 @@
 // The connection to gpsd: made, kept, and made anew when it is lost, without ever waiting for it.
 //
 // gpsd greets who connects with its version; only then is it asked to report, so that a stranger on its port
-// is told nothing. One that goes away, or says nothing for a while, is tried again after a second, two, four
-// and so on up to 16. What it costs is bounded by how often one reads, and by octets_max each time.
+// is told nothing. One that does not greet, or goes away, is tried again after a second, two, four and so on
+// up to 16; after its greeting it may be silent, for so it is without a fix, and the kernel asks whether it
+// lives. What it costs is bounded by how often one reads, and by octets_max each time.
 #pragma once
 
 #include <cstddef>
@@ -21,14 +22,13 @@ class GpsdInput {
  public:
   static constexpr std::size_t octets_max = 4096;  // a reading: gpsd says a few thousand a second
   static constexpr double greeting_s_max = 10.0;   // it greets at once
-  static constexpr double silence_s_max = 60.0;    // with a receiver it speaks every second
   static constexpr double pause_s_min = 1.0;
   static constexpr double pause_s_max = 16.0;
 
   // `address` outlives this.
   GpsdInput(const GpsdAddress& address, std::uint64_t tick_hz);
 
-  // Connects when that is due, and gives up a connection that is silent: it then reads as ended.
+  // Connects when that is due, and gives up a connection without a greeting: it then reads as ended.
   void tend(std::uint64_t tick);
 
   // To wait for; -1 while there is none.
@@ -55,7 +55,7 @@ class GpsdInput {
   Descriptor socket_;
   bool is_greeted_ = false;
   bool is_given_up_ = false;
-  std::uint64_t heard_tick_ = 0;  // or when the connection was begun
+  std::uint64_t begun_tick_ = 0;  // the connection
   std::uint64_t next_try_tick_ = 0;
   double pause_s_ = pause_s_min;
   std::uint64_t openings_ = 0;
