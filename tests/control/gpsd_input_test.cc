@@ -153,6 +153,7 @@ TEST(GpsdInput, H17_OneThatHangsUpIsTriedASecondLaterAndItsHalfLineForgotten) {
     daemon.say(greeting + fix + fix.substr(0, 30));
     EXPECT_EQ(hear(input, tick).size(), 2U);
     EXPECT_EQ(input.trouble(), "");
+    EXPECT_THAT(daemon.heard(), HasSubstr("?WATCH"));  // who hangs up on unread octets resets
     daemon.hang_up();
     EXPECT_TRUE(hear(input, tick).empty());
     EXPECT_EQ(input.fd(), -1);

@@ -87,6 +87,15 @@ def asks_mono_root(asked):
     return False
 
 
+def asks_under_seal(asked, c2s):
+    """Whether the field stands among the sealed ones."""
+    [(body, offset)] = [(body, at) for kind, body, at in nts_client.fields(asked[48:]) if kind == nts_client.AUTHENTICATOR]
+    nonce_bytes, text_bytes = struct.unpack_from("!HH", body)
+    text = body[4 + nonce_bytes:4 + nonce_bytes + text_bytes]
+    inner = nts_client.siv(c2s, body[4:4 + nonce_bytes], asked[:48 + offset]).decrypt_and_verify(text[16:], text[:16])
+    return struct.pack("!HHI", MONO_ROOT, MONO_ROOT_BYTES, MONO_ROOT_MAGIC) in inner
+
+
 def check_mono_root(field, answer):
     """Finer than the header's root delay and dispersion and never above them; the stamp goes on as the receive stamp does."""
     kind, length, magic, delay, dispersion, mono, epoch = struct.unpack("!HHIIIQI", field)
@@ -106,6 +115,8 @@ def check_body(verdict, asked, answer):
         identifier = next(body for kind, body, _ in found if kind == UNIQUE_IDENTIFIER)
         c2s, s2c = opened(cookie)
         session = nts_client.Session(c2s, s2c, [], "")
+        told = struct.pack("!HHI", MONO_ROOT, MONO_ROOT_BYTES, MONO_ROOT_MAGIC) in answer
+        mono = mono or (told and asks_under_seal(asked, c2s))
         fresh = nts_client.open_answer(session, answer, asked, identifier, (MONO_ROOT,) if mono else ())
         if mono:
             at = 48 + 4 + len(identifier)
