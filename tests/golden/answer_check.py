@@ -100,6 +100,7 @@ def check_mono_root(field, answer):
     """Finer than the header's root delay and dispersion and never above them; the stamp goes on as the receive stamp does."""
     kind, length, magic, delay, dispersion, mono, epoch = struct.unpack("!HHIIIQI", field)
     assert (kind, length, magic, epoch) == (MONO_ROOT, MONO_ROOT_BYTES, MONO_ROOT_MAGIC, 0x0E70C4)
+    assert delay == -(-1_500_000 * 2**28 // 10**9), "replay.cc's 1.5 ms, rounded up"
     for fine, coarse in zip((delay, dispersion), struct.unpack_from("!II", answer, 4)):
         assert fine <= coarse << 12 < fine + (1 << 12)
     received = struct.unpack_from("!Q", answer, 32)[0]
