@@ -22,7 +22,9 @@ BUILD = ROOT / "build"
 NR_HUGEPAGES = Path("/proc/sys/vm/nr_hugepages")
 HUGEPAGES = 160  # of 2 MiB: two processes with their buffers, and what EAL keeps for itself
 VHOST_MAC = "56:48:4f:53:54:00"  # DPDK's vhost driver gives its first port no other
+VIRTIO_MAC = "02:00:00:00:00:02"
 SOCKET_SECONDS_MAX = 15
+ANSWER_SECONDS_MAX = 30  # the load waits for the server's first answer
 
 
 class LineRateError(Exception):
@@ -81,70 +83,91 @@ def stop(process):
             process.wait()
 
 
-@contextlib.contextmanager
-def server(place, cpu):
-    """A dataplane on `cpu` that listens on a vhost-user socket in `place`; yields the socket's path."""
-    path = place / "vhost.sock"
-    device = f"vdev:net_vhost0,iface={path}"
-    pages = place / "pages"
-    pages.mkdir()
-    subprocess.run([BUILD / "bench/load/load-lab-pages", pages, device, str(cpu), place / "session"], check=True)
+def device_of(side, options, path):
+    """One end of the shared memory: vhost copies each frame out of and into the other's, virtio_user copies nothing."""
+    if side == options.copies:
+        # Without the checksums that a device may leave to the next one: nobody else would compute them.
+        return f"vdev:net_vhost0,iface={path},legacy-ol-flags=1"
+    device = f"vdev:net_virtio_user0,path={path},queue_size=1024,mac={VIRTIO_MAC}"
+    return device + ("," + options.virtio if options.virtio else "")
+
+
+def wait_for(path, process, log):
+    """Until the vhost side listens on its socket."""
+    end = time.monotonic() + SOCKET_SECONDS_MAX
+    while not path.exists():
+        if process.poll() is not None or time.monotonic() > end:
+            raise LineRateError("no vhost-user socket" + (": " + log.read_text().strip() if log else ""))
+        time.sleep(0.02)
+
+
+def start_server(place):
     me = os.getuid()
     log = place / "dataplane.log"
     with log.open("w") as out:
-        process = start(BUILD / "dataplane/noonmark-dataplane", "--pages", pages, "--uids",
+        process = start(BUILD / "dataplane/noonmark-dataplane", "--pages", place / "pages", "--uids",
                         f"keeper={me},clock={me},admin={me}", stdout=out, stderr=out)
-    try:
-        end = time.monotonic() + SOCKET_SECONDS_MAX
-        while not path.exists():
-            if process.poll() is not None or time.monotonic() > end:
-                raise LineRateError("the dataplane does not serve: " + log.read_text().strip())
-            time.sleep(0.02)
-        time.sleep(0.3)  # its workers start behind the port
-        yield path
-    finally:
-        stop(process)
+    return process, log
+
+
+def start_load(place, options, kind, cpu, has_hugepages):
+    mac = VHOST_MAC if options.copies == "server" else VIRTIO_MAC
+    words = [BUILD / "bench/load/load", "--device", device_of("load", options, place / "vhost.sock"),
+             "--server-mac", mac, "--core", str(cpu), "--to", "10.99.0.1", "--from", "10.99.1.0",
+             "--seconds", str(options.seconds), "--rate", str(options.rate), "--window", str(options.window),
+             "--burst", str(options.burst), "--wait", str(ANSWER_SECONDS_MAX), "--prefix", f"line_rate_{kind}_"]
+    if options.ipv6:
+        words += ["--to", "fd99::1", "--from", "fd99::1:0"]
+    if kind == "nts":
+        words += ["--session", place / "session"]
+    if not has_hugepages:
+        words.append("--ordinary-memory")
+    return start(*words)
 
 
 def measure(options, kind, cpus, has_hugepages):
     """One server and one load; prints what the load says. Returns whether every answer was right."""
-    with tempfile.TemporaryDirectory(prefix="noonmark-line-rate-", dir="/dev/shm") as name:
-        place = Path(name)
-        with server(place, cpus[0]) as path:
-            device = f"vdev:net_virtio_user0,path={path},queue_size=1024,mac=02:00:00:00:00:02"
-            if options.virtio:
-                device += f",{options.virtio}"
-            words = [BUILD / "bench/load/load", "--device", device, "--server-mac", VHOST_MAC, "--core", str(cpus[1]),
-                     "--to", "10.99.0.1", "--from", "10.99.1.0", "--seconds", str(options.seconds), "--rate",
-                     str(options.rate), "--window", str(options.window), "--burst", str(options.burst),
-                     "--prefix", f"line_rate_{kind}_"]
-            if options.ipv6:
-                words += ["--to", "fd99::1", "--from", "fd99::1:0"]
-            if kind == "nts":
-                words += ["--session", place / "session"]
-            if not has_hugepages:
-                words.append("--ordinary-memory")
-            print(f"{kind}: server on CPU {cpus[0]}, load on CPU {cpus[1]}", file=sys.stderr)
-            load = start(*words)
-            try:
-                return load.wait() == 0
-            finally:
-                stop(load)
+    with contextlib.ExitStack() as ends:
+        place = Path(ends.enter_context(tempfile.TemporaryDirectory(prefix="noonmark-line-rate-", dir="/dev/shm")))
+        path = place / "vhost.sock"
+        (place / "pages").mkdir()
+        subprocess.run([BUILD / "bench/load/load-lab-pages", place / "pages", device_of("server", options, path),
+                        str(cpus[0]), place / "session"], check=True)
+        print(f"{kind}: server on CPU {cpus[0]}, load on CPU {cpus[1]}, copies by the {options.copies}",
+              file=sys.stderr)
+        if options.copies == "server":
+            server, log = start_server(place)
+            ends.callback(stop, server)
+            wait_for(path, server, log)
+            time.sleep(0.3)  # its workers start behind the port
+        load = start_load(place, options, kind, cpus[1], has_hugepages)
+        ends.callback(stop, load)
+        if options.copies == "load":
+            wait_for(path, load, None)
+            server, log = start_server(place)
+            ends.callback(stop, server)
+        code = load.wait()
+        if code != 0:
+            print(log.read_text().strip(), file=sys.stderr)
+        return code == 0
 
 
 def parse():
     parser = argparse.ArgumentParser(
         prog="bench/line-rate", formatter_class=argparse.RawDescriptionHelpFormatter,
         description="NTS and plain requests per second that one core answers over vhost-user, every answer verified.",
-        epilog="line_rate_{nts,plain}_pps: right answers per second; _sent, _answered, _lost, _late, _wrong: counted;\n"
+        epilog="line_rate_{nts,plain}_pps: right answers per second (_best_pps: in the best tenth of one); _sent,\n"
+               "_answered, _lost, _late, _wrong: counted;\n"
                "_latency_*_ns: from the request's burst to its answer's, queues included. Exit: 0 every answer of\n"
                "both loads was right, 1 not, or this machine cannot.")
     parser.add_argument("--seconds", type=float, default=5, help="of each load")
     parser.add_argument("--rate", type=float, default=0, help="requests per second; 0: flat out")
     parser.add_argument("--window", type=int, default=512, help="most requests under way")
     parser.add_argument("--burst", type=int, default=32, help="most requests sent at once")
-    parser.add_argument("--virtio", default="", help="more arguments of the generator's virtio_user port, as "
-                        "packed_vq=1,mrg_rxbuf=0,in_order=1")
+    parser.add_argument("--copies", choices=["load", "server"], default="load", help="the side that has the vhost port "
+                        "and copies every frame both ways; a server with a network card copies none")
+    parser.add_argument("--virtio", default="packed_vq=1,mrg_rxbuf=0,in_order=1", help="more arguments of the "
+                        "virtio_user port; \"\" for a split queue")
     parser.add_argument("--ipv6", action="store_true", help="every second request over IPv6")
     parser.add_argument("--only", choices=["nts", "plain"], help="one of the two")
     return parser.parse_args()

@@ -29,6 +29,7 @@
 #include "control/roles.h"
 #include "control/service_notify.h"
 #include "control/settings.h"
+#include "control/socket_keeping.h"
 #include "control/status.h"
 #include "control/upstream_status.h"
 #include "control/waiter.h"
@@ -114,6 +115,7 @@ class Admin {
     asio::co_spawn(io_, stop_at_signal(io_, [this] { reload_.run(); }), rethrow);
     asio::co_spawn(io_, pat_watchdog(io_), rethrow);
     asio::co_spawn(io_, keep_page(io_, page_), rethrow);
+    asio::co_spawn(io_, keep_sockets(io_, {config_.paths.pages / "admin" / "socket"}), rethrow);
     asio::co_spawn(io_, accept_operators(), rethrow);
     if (watch_) asio::co_spawn(io_, follow_addresses(), rethrow);
     asio::post(io_, notify_ready);  // behind the ear for signals: who hears it may send one at once

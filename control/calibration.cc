@@ -31,44 +31,51 @@ std::string signed_ns(std::int64_t ns) { return (ns >= 0 ? "+" : "") + std::to_s
 void Calibration::take(const json& upstreams) {
   if (!upstreams.is_object() || !upstreams.contains("upstreams") || !upstreams["upstreams"].is_array())
     return;
+  std::size_t place = 0;
   for (const json& one : upstreams["upstreams"]) {
+    Server& server = servers_[place++];
     const std::string verdict = text_in(one, "verdict");
     const bool agrees = verdict == "leader" || verdict == "member" || verdict == "witness";
-    std::int64_t age_s = 0, offset_ns = 0, distance_ns = 0;
+    std::int64_t age_s = 0, offset_ns = 0, error_ns = 0;
     if (!agrees || !number_in(one, "age_s", age_s) || !number_in(one, "offset_ns", offset_ns) ||
-        !number_in(one, "distance_ns", distance_ns)) {
+        !number_in(one, "exact_distance_ns", error_ns)) {
       continue;
     }
-    Server& server = servers_[text_in(one, "host")];
+    server.host = text_in(one, "host");
     // An offset moves a little between two measurements, with our own clock; a new one makes it younger.
     const bool is_new =
         server.age_s < 0 || age_s < server.age_s || (age_s == 0 && offset_ns != server.offset_ns);
     server.age_s = age_s;
     server.offset_ns = offset_ns;
     if (!is_new) continue;
-    const auto offset = static_cast<double>(offset_ns);
-    ++server.samples;
-    server.sum_ns += offset;
-    server.square_sum_ns2 += offset * offset;
-    server.distance_ns = server.samples == 1 ? distance_ns : std::min(server.distance_ns, distance_ns);
+    if (server.samples++ == 0) server.first_ns = offset_ns;
+    const auto offset = static_cast<double>(offset_ns - server.first_ns);
+    const auto error = static_cast<double>(std::max<std::int64_t>(1, error_ns));
+    const double weight = 1.0 / (error * error);
+    server.weight += weight;
+    server.offset += weight * offset;
+    server.error += weight * error;
+    server.square_weight += weight * weight;
+    server.square_offset += weight * weight * offset;
+    server.square += weight * weight * offset * offset;
   }
 }
 
 json Calibration::result() const {
   json servers = json::array();
-  for (const auto& [host, server] : servers_) {
+  for (const auto& [place, server] : servers_) {
     if (server.samples == 0) continue;
     const auto count = static_cast<double>(server.samples);
-    const double mean_ns = server.sum_ns / count;
-    const double variance_ns2 =
-        server.samples < 2 ? 0.0
-                           : std::max(0.0, server.square_sum_ns2 - count * mean_ns * mean_ns) / (count - 1.0);
-    const double error_ns =
-        static_cast<double>(server.distance_ns) + coverage * std::sqrt(variance_ns2 / count);
-    servers.push_back({{"host", host},
-                       {"samples", server.samples},
-                       {"offset_ns", std::llround(mean_ns)},
-                       {"error_ns", std::llround(std::ceil(error_ns))}});
+    const double mean_ns = server.offset / server.weight;
+    const double squares =
+        server.square - 2.0 * mean_ns * server.square_offset + mean_ns * mean_ns * server.square_weight;
+    const double scatter_ns =
+        server.samples < 2 ? 0.0 : std::sqrt(std::max(0.0, squares) * count / (count - 1.0)) / server.weight;
+    servers.push_back(
+        {{"host", server.host},
+         {"samples", server.samples},
+         {"offset_ns", server.first_ns + std::llround(mean_ns)},
+         {"error_ns", std::llround(std::ceil(server.error / server.weight + coverage * scatter_ns))}});
   }
   std::sort(servers.begin(), servers.end(), [](const json& one, const json& other) {
     const bool is_enough = one["samples"].get<std::uint64_t>() >= samples_min;

@@ -111,12 +111,13 @@ std::optional<int> fault_of(const AdminAnswer& answer) {
 
 volatile std::sig_atomic_t is_interrupted = 0;
 
-// Looks at the upstreams every other second, for so long or until Ctrl-C.
+// Looks at the upstreams every other second, for so long or until Ctrl-C. While a role is started anew, or
+// the clock does not follow its pulses, nothing is compared.
 int calibrate(const Options& options) {
   using Clock = std::chrono::steady_clock;
   constexpr timespec pause{2, 0};
   const std::filesystem::path pages = from_root(options.pages);
-  const AdminAnswer clock = ask_admin(pages, "clock");
+  AdminAnswer clock = ask_admin(pages, "clock");
   if (const auto code = fault_of(clock)) return *code;
   if (const std::string hindrance = calibration_hindrance(clock.result); !hindrance.empty())
     return fail(answer_is_no, hindrance);
@@ -129,10 +130,13 @@ int calibrate(const Options& options) {
   const Clock::time_point end = Clock::now() + std::chrono::seconds(options.calibrate_s);
   for (;;) {
     const AdminAnswer upstreams = ask_admin(pages, "upstreams");
-    if (const auto code = fault_of(upstreams)) return *code;
-    calibration.take(upstreams.result);
+    if (clock.kind == AdminAnswer::Kind::result && upstreams.kind == AdminAnswer::Kind::result &&
+        calibration_hindrance(clock.result).empty()) {
+      calibration.take(upstreams.result);
+    }
     if (is_interrupted != 0 || Clock::now() + std::chrono::seconds(pause.tv_sec) > end) break;
     ::nanosleep(&pause, nullptr);
+    clock = ask_admin(pages, "clock");
   }
   const json result = calibration.result();
   std::cout << (options.is_json ? in_json(result) : calibration_text(result)) << std::flush;

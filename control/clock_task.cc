@@ -19,6 +19,7 @@
 #include "control/role_socket.h"
 #include "control/roles.h"
 #include "control/service_notify.h"
+#include "control/socket_keeping.h"
 #include "control/upstream_desk.h"
 #include "control/upstream_time.h"
 #include "control/waiter.h"
@@ -98,6 +99,8 @@ class ClockTask {
   void start() {
     asio::co_spawn(io_, keep_time(), rethrow);
     asio::co_spawn(io_, keep_page(io_, page_), rethrow);
+    const std::filesystem::path ours = config_.paths.pages / "clock";
+    asio::co_spawn(io_, keep_sockets(io_, {ours / "socket", ours / "report.socket"}), rethrow);
     asio::co_spawn(io_, hear_upstream(), rethrow);
     asio::co_spawn(io_, answer_admin(), rethrow);
     asio::co_spawn(io_, stop_at_signal(io_), rethrow);

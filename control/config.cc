@@ -122,8 +122,8 @@ std::vector<Section> sections_of(Config& config) {
        {{"listen",
          [&](V v) { nts_ke.listen = read_array<std::string>(v, 1, listen_max, read_listen_address); }},
         {"port", [&](V v) { nts_ke.port = read_port(v); }},
-        {"certificate", [&](V v) { nts_ke.certificate = read_path(v); }},
-        {"private_key", [&](V v) { nts_ke.private_key = read_path(v); }},
+        {"certificate", [&](V v) { nts_ke.certificate = read_file_path(v); }},
+        {"private_key", [&](V v) { nts_ke.private_key = read_file_path(v); }},
         {"ntp_server", [&](V v) { nts_ke.ntp_server = read_host(v); }},
         {"ntp_servers_ours",
          [&](V v) { nts_ke.ntp_servers_ours = read_array<std::string>(v, 0, names_max, read_host); }},
@@ -154,7 +154,7 @@ std::vector<Section> sections_of(Config& config) {
         {"kiss", [&](V v) { limit.kiss = read_boolean(v); }},
         {"kisses_per_s", [&](V v) { limit.kisses_per_s = read_number(v, 1, 100'000'000); }}}},
       {"keys",
-       {{"file", [&](V v) { keys.file = read_path(v); }},
+       {{"file", [&](V v) { keys.file = read_file_path(v); }},
         {"retention_s", [&](V v) { keys.retention_s = read_number(v, 1, ten_years_s); }}}},
       {"clock",
        {{"source",
@@ -177,7 +177,7 @@ std::vector<Section> sections_of(Config& config) {
         {"upstream_max_error_us", [&](V v) { clock.upstream_max_error_us = read_number(v, 1, 1'500'000); }},
         {"upstream_quorum", [&](V v) { clock.upstream_quorum = read_number(v, 1, 16); }}}},
       {"gnss",
-       {{"receiver", [&](V v) { gnss.receiver = read_path(v); }},
+       {{"receiver", [&](V v) { gnss.receiver = read_file_path(v); }},
         {"baud", [&](V v) { gnss.baud = read_baud(v); }},
         {"gpsd", [&](V v) { gnss.gpsd = read_gpsd_address(v); }},
         {"gpsd_over_network", [&](V v) { gnss.gpsd_over_network = read_boolean(v); }},
@@ -189,9 +189,9 @@ std::vector<Section> sections_of(Config& config) {
         {"lock_error_max_us", [&](V v) { gnss.lock_error_max_us = read_number(v, 1, 1'000'000); }},
         {"holdover_max_s", [&](V v) { gnss.holdover_max_s = read_number(v, 10, ten_years_s); }},
         {"reference_id", [&](V v) { gnss.reference_id = read_gnss_reference_id(v); }},
-        {"leap_seconds", [&](V v) { gnss.leap_seconds = read_path(v); }},
+        {"leap_seconds", [&](V v) { gnss.leap_seconds = read_file_path(v); }},
         {"stands_within_m", [&](V v) { gnss.stands_within_m = read_number(v, 0, 100'000); }},
-        {"memory", [&](V v) { gnss.memory = read_path(v); }}}},
+        {"memory", [&](V v) { gnss.memory = read_file_path(v); }}}},
       {"paths", {{"pages", [&](V v) { config.paths.pages = read_path(v, pages_path_bytes_max); }}}},
   };
 }
@@ -306,6 +306,14 @@ void require_smear_agrees(const Config& config, const std::string& file) {
   }
 }
 
+// Whatever dots and slashes there are too many.
+bool is_below(const std::filesystem::path& file, const std::filesystem::path& directory) {
+  const std::filesystem::path wanted = (directory / "").lexically_normal().parent_path();
+  std::filesystem::path above = file.lexically_normal().parent_path();
+  while (above != wanted && above.has_relative_path()) above = above.parent_path();
+  return above == wanted;
+}
+
 // What only the whole can tell: options without which nothing can be served, and options at odds.
 void require_complete(const Config& config, const std::string& file) {
   const auto missing = [&](const std::string& key, const std::string& what_to_do) {
@@ -331,6 +339,12 @@ void require_complete(const Config& config, const std::string& file) {
     missing("[nts_ke] private_key", "write the path of the PEM file, or set [server] answer_nts = false");
   }
   require_upstreams_agree(config, file);
+  for (const auto& [key, path] :
+       {std::pair("[keys] file", config.keys.file), {"[gnss] memory", config.gnss.memory}}) {
+    if (path.empty() || !is_below(path, config.paths.pages)) continue;
+    refuse_at(file, {0, 0}, std::string(key) + " is in the page directory, which ends with the machine",
+              "keep it on a disk, in a directory of its own under /var/lib");
+  }
   if (!config.gnss.memory.empty() && config.gnss.memory.parent_path() == config.keys.file.parent_path()) {
     refuse_at(file, {0, 0}, "[gnss] memory is in the directory of [keys] file, which is the keeper's alone",
               "give it a directory of its own, like \"/var/lib/noonmark/clock/oscillator\"");

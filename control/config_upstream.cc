@@ -40,7 +40,7 @@ Readers readers_of(Upstream& one) {
   return {{"host", [&](V v) { one.host = read_host(v); }},
           {"port", [&](V v) { one.port = read_port(v); }},
           {"nts", [&](V v) { one.nts = read_boolean(v); }},
-          {"ca", [&](V v) { one.ca = read_path(v); }},
+          {"ca", [&](V v) { one.ca = read_file_path(v); }},
           {"minpoll", [&](V v) { one.minpoll = read_number(v, 0, poll_exponent_max); }},
           {"maxpoll", [&](V v) { one.maxpoll = read_number(v, 0, poll_exponent_max); }},
           {"iburst", [&](V v) { one.iburst = read_boolean(v); }},

@@ -111,6 +111,17 @@ bool is_ownable(int family, const std::array<std::uint8_t, 16>& octets) {
   return std::any_of(octets.begin() + 10, octets.end(), [](auto o) { return o != 0; });
 }
 
+// The same, in whichever way an IPv4 address is written.
+bool is_of_one_machine(int family, const std::array<std::uint8_t, 16>& octets) {
+  constexpr std::array<std::uint8_t, 12> mapped = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
+  if (family == 4 || !std::equal(mapped.begin(), mapped.end(), octets.begin())) {
+    return is_ownable(family, octets);
+  }
+  std::array<std::uint8_t, 16> ipv4{};
+  std::copy(octets.begin() + mapped.size(), octets.end(), ipv4.begin());
+  return is_ownable(4, ipv4);
+}
+
 }  // namespace
 
 void refuse_at(const std::string& file, const toml::source_position& place, const std::string& what,
@@ -174,12 +185,25 @@ std::filesystem::path read_path(const ConfigValue& value, std::size_t bytes_max)
   return path;
 }
 
+std::filesystem::path read_file_path(const ConfigValue& value) {
+  std::filesystem::path path = read_path(value);
+  if (!path.has_filename() || path.filename() == ".") {
+    value.refuse("the path '" + path.native() + "' is that of a directory",
+                 "write the file's name behind it");
+  }
+  return path;
+}
+
 std::string read_host(const ConfigValue& value) {
   std::string text = read_text(value);
   std::array<std::uint8_t, 16> octets;
-  if (parse_address(text, octets) == 0 && (!is_host_name(text) || is_odd_address(text))) {
+  const int family = parse_address(text, octets);
+  if (family == 0 && (!is_host_name(text) || is_odd_address(text))) {
     value.refuse("\"" + text + "\" is neither a host name nor an address",
                  "write one like \"time.example.net\", \"192.0.2.1\" or \"2001:db8::1\"");
+  }
+  if (family != 0 && !is_of_one_machine(family, octets)) {
+    value.refuse("\"" + text + "\" cannot be the address of one machine", "write a unicast address");
   }
   return text;
 }

@@ -38,7 +38,9 @@ struct ConfigValue {
 [[nodiscard]] std::uint16_t read_port(const ConfigValue& value);
 // Absolute, without "..", at most `bytes_max` octets.
 [[nodiscard]] std::filesystem::path read_path(const ConfigValue& value, std::size_t bytes_max = 4095);
-// A DNS name or an IP address literal.
+// The same of a file: its last part is a name.
+[[nodiscard]] std::filesystem::path read_file_path(const ConfigValue& value);
+// A DNS name or an IP address literal, of one machine.
 [[nodiscard]] std::string read_host(const ConfigValue& value);
 // An IP address literal without prefix, as a socket is bound to.
 [[nodiscard]] std::string read_listen_address(const ConfigValue& value);

@@ -11,6 +11,7 @@
 #include "control/role_loop.h"
 #include "control/roles.h"
 #include "control/service_notify.h"
+#include "control/socket_keeping.h"
 #include "control/waiter.h"
 #include "dataplane/shm/failpoint.h"
 
@@ -171,6 +172,7 @@ int run_keeper(const Config& config, const ConfigSource& source) {
   // First the ear for signals: who is told that we are ready may send one at once.
   asio::co_spawn(io, stop_at_signal(io, [&] { reload.run(); }), rethrow);
   asio::co_spawn(io, pat_watchdog(io), rethrow);
+  asio::co_spawn(io, keep_sockets(io, {config.paths.pages / "keeper" / "socket"}), rethrow);
   keeper.start(notify_ready);
   io.run();
   return 0;

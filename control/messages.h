@@ -207,7 +207,8 @@ struct UpstreamListEntry {
   std::uint64_t delay_ns;
   std::uint64_t dispersion_ns;
   std::uint64_t jitter_ns;
-  std::uint64_t distance_ns;  // root distance
+  std::uint64_t distance_ns;        // root distance
+  std::uint64_t exact_distance_ns;  // and without the floor of 10 ms for a delay
   std::array<char, upstream_address_bytes> address;
   std::array<char, upstream_text_bytes> text;
 };

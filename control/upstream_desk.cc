@@ -110,6 +110,7 @@ void UpstreamDesk::fill(UpstreamListReply& reply, const std::optional<hwclock::C
     entry.dispersion_ns = member.news.dispersion_ns;
     entry.jitter_ns = member.news.jitter_ns;
     entry.distance_ns = view.claims[i].distance_ns;
+    entry.exact_distance_ns = hwclock::exact_distance_ns(member.news, age_ns);
   }
 }
 

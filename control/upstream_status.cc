@@ -32,7 +32,7 @@ bool agrees(const UpstreamListEntry& entry) {
 json entry_report(const Upstream& config, const UpstreamListEntry* entry) {
   json report = {{"host", config.host}, {"nts", config.nts}};
   for (const char* measured : {"stratum", "leap", "reference_id", "age_s", "offset_ns", "delay_ns",
-                               "dispersion_ns", "jitter_ns", "distance_ns"}) {
+                               "dispersion_ns", "jitter_ns", "distance_ns", "exact_distance_ns"}) {
     report[measured] = nullptr;
   }
   const UpstreamListEntry nothing{};
@@ -55,6 +55,7 @@ json entry_report(const Upstream& config, const UpstreamListEntry* entry) {
   report["dispersion_ns"] = told.dispersion_ns;
   report["jitter_ns"] = told.jitter_ns;
   report["distance_ns"] = told.distance_ns;
+  report["exact_distance_ns"] = told.exact_distance_ns;
   return report;
 }
 

@@ -112,6 +112,7 @@ EalOptions eal_options(const shm::Settings& settings, std::uint32_t queues) {
   for (const auto& device : std::span(settings.devices).first(settings.device_count)) {
     const DeviceName name = parse_device(device);
     if (name.kind == "pci") options.pci_devices.push_back(require_pci_device(name.rest));
+    if (name.kind == "vdev" && name.rest.starts_with("net_virtio_user")) options.few_files = true;
   }
   options.hugepages = settings.memory == shm::Memory::hugepages ||
                       (settings.memory == shm::Memory::automatic && free >= needed);
@@ -292,11 +293,14 @@ bool follow(KernelSide& kernel, const shm::Settings& settings, bool is_news) {
   return outcome.failures.empty() && outcome.troubles.empty();
 }
 
-// Serving does not depend on the file: what stands in the way of it is said once.
+// Serving does not depend on the file: what stands in the way of it is said once. But one that was cut short
+// is still ours and read by nobody: then only a next start helps. Throws shm::CutPageError.
 void keep_file(shm::Segment<shm::StatsPage>& stats, bool& has_told) {
   try {
     if (stats.put_back()) say("the stats page was gone and is made again");
     has_told = false;
+  } catch (const shm::CutPageError&) {
+    throw;
   } catch (const shm::SegmentError& error) {
     if (!has_told) say(error.what());
     has_told = true;
@@ -304,7 +308,7 @@ void keep_file(shm::Segment<shm::StatsPage>& stats, bool& has_told) {
 }
 
 // The main thread's days: until a signal comes. Throws PortError when an interface is no longer the one that
-// was opened.
+// was opened, and shm::CutPageError.
 void watch_over(PageWatch& watch, StopSignals& signals, const shm::Settings& started, KernelSide& kernel,
                 const std::vector<std::unique_ptr<Worker>>& workers, Duties& duties, const Ports& ports,
                 shm::Segment<shm::StatsPage>& stats) {

@@ -46,6 +46,10 @@ std::optional<SockSample> read_sock_sample(std::span<const std::uint8_t> datagra
                        wire.time.tv_usec < ns_per_s / ns_per_us;
   if (wire.magic != magic || !is_time || !(std::fabs(wire.offset_s) < offset_s_max)) return std::nullopt;
   if (wire.leap < 0 || wire.leap > 3) return std::nullopt;
+  // Of a pulse the seconds of the offset do not count; of anything else the sum is a time, and has to be one.
+  const double named_s = static_cast<double>(wire.time.tv_sec) + wire.offset_s;
+  const bool names_a_time = named_s >= 0.0 && named_s < static_cast<double>(seconds_max);
+  if (wire.pulse == 0 && !names_a_time) return std::nullopt;
   return SockSample{wire.time.tv_sec * ns_per_s + wire.time.tv_usec * ns_per_us, wire.offset_s * 1e9,
                     wire.pulse != 0, static_cast<std::uint32_t>(wire.leap)};
 }

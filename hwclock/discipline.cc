@@ -286,7 +286,11 @@ ClockState Discipline::publish(std::uint64_t tick) noexcept {
   const TaiTime now = estimator_.at(tick).time;
   const std::int32_t tai_minus_utc_s = tai_minus_utc_at(leap_, now);
   const Target target = target_at(tick, tai_minus_utc_s);
-  const bool is_leap = served_.has_line() && tai_minus_utc_s != served_tai_minus_utc_s_;
+  const bool is_other = served_.has_line() && tai_minus_utc_s != served_tai_minus_utc_s_;
+  // Only a leap second that was on its way may move what is promised; who changes his mind is not believed.
+  const bool is_leap = is_other && tai_minus_utc_s == tai_minus_utc_at(foreseen_leap_, now);
+  if (is_other && !is_leap && is_promised()) change_to(State::alarm, tick);
+  foreseen_leap_ = leap_;
   const bool may_step = !is_promised() || is_leap;
   double off_ns = 0.0;
   if (!served_.has_line() ||

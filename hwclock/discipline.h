@@ -49,6 +49,7 @@ class Discipline {
   // What independent servers say of our time: they contradict it beyond all bounds, and then it may be wrong
   // by as much as `wrong_by_ns`; or not. Stands until the next call.
   void take_testimony(bool contradicts, double wrong_by_ns, std::uint64_t tick) noexcept;
+  // A change that no plan foresaw, while time is promised, is a contradiction: ALARM.
   void set_leap(const LeapPlan& plan) noexcept { leap_ = plan; }
 
   // What an earlier process served goes on: the line is bent to ours rather than left, unless it is too far
@@ -105,6 +106,7 @@ class Discipline {
   PpsNumber number_;
   ServedLine served_;
   LeapPlan leap_;
+  LeapPlan foreseen_leap_;        // what was planned when the time was published last
   bool is_contradicted_ = false;  // by upstreams
   double contradiction_ns_ = 0.0;
   std::uint64_t contradicted_since_ = 0;

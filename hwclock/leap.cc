@@ -18,6 +18,12 @@ std::int32_t tai_minus_utc_at(const LeapPlan& plan, TaiTime time) noexcept {
   return plan.tai_minus_utc_s + (is_over ? plan.change_s : 0);
 }
 
+std::int32_t tai_minus_utc_at_utc(const LeapPlan& plan, std::int64_t utc_s) noexcept {
+  const std::int64_t change_utc_s = plan.change_tai_s - plan.tai_minus_utc_s - plan.change_s;
+  const bool is_over = is_possible(plan) && utc_s >= change_utc_s;
+  return plan.tai_minus_utc_s + (is_over ? plan.change_s : 0);
+}
+
 std::uint32_t leap_indicator_at(const LeapPlan& plan, TaiTime time) noexcept {
   if (!is_possible(plan)) return 0;
   const std::int64_t change_ns = plan.change_tai_s * ns_per_s;

@@ -25,6 +25,9 @@ struct LeapPlan {
 // A plan whose change does not end a UTC day says nothing: no change comes, and nobody is told of one.
 [[nodiscard]] std::int32_t tai_minus_utc_at(const LeapPlan& plan, TaiTime time) noexcept;
 
+// The same for an instant named in POSIX seconds of UTC, of which the inserted one and the next are alike.
+[[nodiscard]] std::int32_t tai_minus_utc_at_utc(const LeapPlan& plan, std::int64_t utc_s) noexcept;
+
 // 0 to 3 as on the wire.
 [[nodiscard]] std::uint32_t leap_indicator_at(const LeapPlan& plan, TaiTime time) noexcept;
 

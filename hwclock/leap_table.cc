@@ -151,7 +151,8 @@ LeapPlan LeapTable::last_change(std::int64_t tai_s) const noexcept {
 
 LeapPlan better_plan(const LeapPlan& table, const std::optional<LeapPlan>& receiver) noexcept {
   if (!receiver) return table;
-  const bool is_over = receiver->tai_minus_utc_s == table.tai_minus_utc_s + table.change_s;
+  const bool is_over =
+      table.change_s != 0 && receiver->tai_minus_utc_s == table.tai_minus_utc_s + table.change_s;
   return is_over ? table : *receiver;
 }
 

@@ -121,7 +121,7 @@ std::optional<NmeaTime> read_nmea(std::string_view sentence) noexcept {
 }
 
 std::optional<NmeaTime> NmeaReader::take(std::uint8_t octet) noexcept {
-  if (octet == '$') {
+  if (begins(octet)) {
     if (is_collecting_) ++dropped_;
     is_collecting_ = true;
     length_ = 0;

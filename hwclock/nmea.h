@@ -32,6 +32,8 @@ class NmeaReader {
   // The standard says 82; some receivers say a little more.
   static constexpr std::size_t sentence_max = 120;
 
+  // A sentence begins at every such octet, whatever stood before it.
+  [[nodiscard]] static bool begins(std::uint8_t octet) noexcept { return octet == '$'; }
   // The next octet of the line; a time when it ended a sentence that tells one.
   std::optional<NmeaTime> take(std::uint8_t octet) noexcept;
 

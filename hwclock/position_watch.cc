@@ -44,16 +44,25 @@ void PositionWatch::survey(const Place& place) noexcept {
 void PositionWatch::take(const Place& place) noexcept {
   // Who does not know to within the bound where it is says nothing of whether it jumped.
   if (bound_m_ <= 0.0 || !is_place(place) || place.accuracy_m > bound_m_) return;
-  if (surveyed_ == 0) survey(place);
+  if (surveyed_ == 0) return survey(place);
   distance_m_ = hwclock::distance_m(home_, place);
   if (distance_m_ > std::max(bound_m_, sure_sigmas * place.accuracy_m)) {
     home_in_a_row_ = 0;
-    has_jumped_ = has_jumped_ || ++away_in_a_row_ >= jump_fixes;
+    if (++away_in_a_row_ < jump_fixes) return;
+    has_jumped_ = has_jumped_ || surveyed_ >= jump_fixes;
+    if (!has_jumped_) begin_anew(place);
     return;
   }
   away_in_a_row_ = 0;
   if (has_jumped_ && ++home_in_a_row_ >= calm_fixes) has_jumped_ = false;
   if (!has_jumped_ && surveyed_ < survey_fixes) survey(place);
+}
+
+// The first fixes after a cold start are the worst: fewer of them than a jump takes are no place to jump
+// from.
+void PositionWatch::begin_anew(const Place& place) noexcept {
+  *this = PositionWatch(bound_m_);
+  survey(place);
 }
 
 }  // namespace hwclock

@@ -34,6 +34,7 @@ class PositionWatch {
 
  private:
   void survey(const Place& place) noexcept;
+  void begin_anew(const Place& place) noexcept;
 
   double bound_m_;
   Place home_;

@@ -57,17 +57,13 @@ double Receiver::seconds_since(std::uint64_t then, std::uint64_t now) const noex
 std::optional<TimeOfDay> Receiver::take(std::span<const std::uint8_t> octets, std::uint64_t tick) noexcept {
   std::optional<TimeOfDay> last;
   for (const std::uint8_t octet : octets) {
-    constexpr std::uint8_t ubx_sync = 0xb5;
-    if (!is_in_message_ && (octet == '$' || octet == ubx_sync)) {
-      is_in_message_ = true;
-      message_tick_ = tick;
-    }
+    if (NmeaReader::begins(octet)) nmea_tick_ = tick;
+    if (ubx_.begins(octet)) ubx_tick_ = tick;
     const std::optional<NmeaTime> nmea = nmea_.take(octet);
     const std::optional<UbxMessage> ubx = ubx_.take(octet);
-    if (octet == '\n' || ubx) is_in_message_ = false;
     std::optional<TimeOfDay> one;
-    if (nmea) one = hear(*nmea, message_tick_);
-    if (ubx) one = hear(*ubx, message_tick_);
+    if (nmea) one = hear(*nmea, nmea_tick_);
+    if (ubx) one = hear(*ubx, ubx_tick_);
     if (one) last = one;
   }
   return last;

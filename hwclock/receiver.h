@@ -90,8 +90,8 @@ class Receiver {
   std::int64_t known_good_utc_s_;
   NmeaReader nmea_;
   UbxReader ubx_;
-  std::uint64_t message_tick_ = 0;  // when the message that is being read began
-  bool is_in_message_ = false;
+  std::uint64_t nmea_tick_ = 0;  // when the sentence that is being read began ...
+  std::uint64_t ubx_tick_ = 0;   // ... and the message, each for itself: one may break off, or mean nothing
   std::uint64_t taken_ = 0;
   std::uint64_t rollovers_repaired_ = 0;
   std::uint64_t heard_tick_ = 0;  // the last message that told a time, good or not

@@ -7,7 +7,6 @@
 namespace hwclock {
 namespace {
 
-constexpr std::uint8_t sync_1 = 0xb5;
 constexpr std::uint8_t sync_2 = 0x62;
 
 using Payload = std::span<const std::uint8_t>;

@@ -65,12 +65,17 @@ class UbxReader {
  public:
   static constexpr std::size_t payload_max = 512;  // longer ones are nothing for a clock
 
+  // True when a message would begin with this octet as the next one.
+  [[nodiscard]] bool begins(std::uint8_t octet) const noexcept {
+    return octet == sync_1 && (at_ == At::sync_1 || at_ == At::sync_2);
+  }
   // The next octet of the line; a message when it ended one that matters.
   std::optional<UbxMessage> take(std::uint8_t octet) noexcept;
 
   [[nodiscard]] std::uint64_t dropped_messages() const noexcept { return dropped_; }
 
  private:
+  static constexpr std::uint8_t sync_1 = 0xb5;
   enum class At : std::uint8_t { sync_1, sync_2, header, payload, sum_a, sum_b };
 
   void drop() noexcept;

@@ -43,14 +43,6 @@ const char* name_of(State state) noexcept {
 
 bool is_promised(State state) noexcept { return state == State::locked || state == State::holdover; }
 
-// UTC names the seconds of a day that ends with a leap as the old offset has it, and from 00:00:00 as the
-// new.
-std::int64_t tai_ns_of(std::int64_t utc_ns, const LeapPlan& plan) noexcept {
-  const std::int64_t change_utc_s = plan.change_tai_s - plan.tai_minus_utc_s - plan.change_s;
-  const bool is_after = plan.change_s != 0 && utc_ns >= change_utc_s * ns_per_s_whole;
-  return utc_ns + (plan.tai_minus_utc_s + (is_after ? plan.change_s : 0)) * ns_per_s_whole;
-}
-
 }  // namespace
 
 UpstreamClock::UpstreamClock(std::uint64_t tick_hz, const UpstreamClockPolicy& policy) noexcept
@@ -98,7 +90,7 @@ bool UpstreamClock::contradicts(const PanelView& view, std::uint64_t tick) const
 
 void UpstreamClock::begin(const UpstreamNews& news) noexcept {
   begin_tick_ = news.tick;
-  begin_tai_ns_ = tai_ns_of(news.utc_ns, leap_);
+  begin_tai_ns_ = news.utc_ns + tai_minus_utc_at_utc(leap_, news.utc_ns / ns_per_s_whole) * ns_per_s_whole;
   since_leap_.see(static_cast<std::int32_t>((begin_tai_ns_ - news.utc_ns) / ns_per_s_whole), news.tick);
   off_ns_ = rate_ppb_ = prior_ppb_ = 0.0;
   rate_sigma_ppb_ = prior_sigma_ppb_ = crystal_ppb;

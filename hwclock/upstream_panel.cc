@@ -62,6 +62,10 @@ std::uint64_t dispersion_ns_after(const UpstreamNews& news, std::int64_t age_ns)
   return root_distance_ns(undelayed, age_ns) - upstream_delay_min_ns / 2;
 }
 
+std::uint64_t exact_distance_ns(const UpstreamNews& news, std::int64_t age_ns) noexcept {
+  return (news.root_delay_ns + news.delay_ns) / 2 + dispersion_ns_after(news, age_ns);
+}
+
 PanelView UpstreamPanel::against(const ClockGuess& clock, bool authenticated_only) const noexcept {
   PanelView view;
   view.count = count_;
@@ -77,8 +81,7 @@ PanelView UpstreamPanel::against(const ClockGuess& clock, bool authenticated_onl
     claim.stratum = member.stratum;
     claim.authenticated = member.authenticated;
     if (claim.distance_ns > upstream_claim_ns_max || (authenticated_only && !claim.authenticated)) continue;
-    const auto exact_ns = static_cast<std::int64_t>((member.news.root_delay_ns + member.news.delay_ns) / 2 +
-                                                    dispersion_ns_after(member.news, age_ns));
+    const auto exact_ns = static_cast<std::int64_t>(exact_distance_ns(member.news, age_ns));
     edges[edge_count++] = {claim.offset_ns - exact_ns, 1};
     edges[edge_count++] = {claim.offset_ns + exact_ns, -1};
   }

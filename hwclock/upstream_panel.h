@@ -90,8 +90,11 @@ class NewsSinceLeap {
 // RFC 5905 section 11.1 (root_dist) at `age_ns` after the newest sample.
 [[nodiscard]] std::uint64_t root_distance_ns(const UpstreamNews& news, std::int64_t age_ns) noexcept;
 
-// Its part that is no delay, which is what goes into a root dispersion; without RFC 5905's floor of 10 ms for
-// a delay, which is there to keep selection calm and not because it is true.
+// The same without RFC 5905's floor of 10 ms for a delay, which keeps selection calm and is not true: as far
+// as the server and the way to it are known, the truth is no further away.
+[[nodiscard]] std::uint64_t exact_distance_ns(const UpstreamNews& news, std::int64_t age_ns) noexcept;
+
+// Its part that is no delay, which is what goes into a root dispersion.
 [[nodiscard]] std::uint64_t dispersion_ns_after(const UpstreamNews& news, std::int64_t age_ns) noexcept;
 
 }  // namespace hwclock

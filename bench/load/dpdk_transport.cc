@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <rte_prefetch.h>
 
 #include "dataplane/checksum.h"
 #include "nts/wire.h"
@@ -17,6 +18,14 @@ constexpr std::size_t ethernet_bytes = 14;
 constexpr std::size_t udp_bytes = 8;
 constexpr std::uint8_t protocol_udp = 17;
 constexpr std::uint8_t hops = 64;
+constexpr std::uint16_t fetched_ahead = 6;
+
+void fetch(const rte_mbuf* mbuf) noexcept {
+  const auto* frame = rte_pktmbuf_mtod(mbuf, const std::uint8_t*);
+  for (std::uint16_t at = 0; at < mbuf->data_len; at = static_cast<std::uint16_t>(at + RTE_CACHE_LINE_SIZE)) {
+    rte_prefetch0(frame + at);
+  }
+}
 
 }  // namespace
 
@@ -47,6 +56,8 @@ DpdkTransport::DpdkTransport(const dataplane::Port& port, const dataplane::Buffe
         ip[7] = hops;
         std::memcpy(ip + 8, client.data(), 16);
         std::memcpy(ip + 24, route.server.data(), 16);
+        std::memcpy(flow.answer_addresses.data(), route.server.data(), 16);
+        std::memcpy(flow.answer_addresses.data() + 16, client.data(), 16);
       } else {
         ip[0] = 0x45;
         ip[6] = 0x40;  // do not fragment
@@ -54,6 +65,8 @@ DpdkTransport::DpdkTransport(const dataplane::Port& port, const dataplane::Buffe
         ip[9] = protocol_udp;
         std::memcpy(ip + 12, client.data(), 4);
         std::memcpy(ip + 16, route.server.data(), 4);
+        std::memcpy(flow.answer_addresses.data(), route.server.data(), 4);
+        std::memcpy(flow.answer_addresses.data() + 4, client.data(), 4);
       }
       std::uint8_t* udp = ip + flow.ip_bytes;
       nts::store_u16(udp, static_cast<std::uint16_t>(plan.client_port + source));
@@ -125,16 +138,13 @@ std::size_t DpdkTransport::send(std::size_t count) {
 // The flow that leads to the server from our `source` by those addresses, turned round.
 std::optional<std::uint32_t> DpdkTransport::flow_between(const std::uint8_t* ip, bool is_ipv6,
                                                          std::size_t source) const noexcept {
-  const std::size_t bytes = is_ipv6 ? 16 : 4;
-  const std::size_t from = is_ipv6 ? 8 : 12;
-  for (std::size_t way = 0; way < plan_.routes.size(); ++way) {
-    const std::size_t number = source * plan_.routes.size() + way;
+  const std::size_t first = source * plan_.routes.size();
+  for (std::size_t number = first; number < first + plan_.routes.size(); ++number) {
     const Flow& flow = flows_[number];
-    const std::uint8_t* ours = flow.header.data() + ethernet_bytes;
-    if ((flow.ip_bytes == 40) == is_ipv6 && std::memcmp(ip + from, ours + from + bytes, bytes) == 0 &&
-        std::memcmp(ip + from + bytes, ours + from, bytes) == 0) {
+    if ((flow.ip_bytes == 40) != is_ipv6) continue;
+    const std::uint8_t* answered = flow.answer_addresses.data();
+    if (is_ipv6 ? std::memcmp(ip + 8, answered, 32) == 0 : std::memcmp(ip + 12, answered, 8) == 0)
       return static_cast<std::uint32_t>(number);
-    }
   }
   return std::nullopt;
 }
@@ -180,7 +190,10 @@ bool DpdkTransport::read_frame(rte_mbuf* mbuf, Datagram& answer) noexcept {
 std::size_t DpdkTransport::receive(std::span<Datagram> answers) {
   queue_.receive(received_);
   std::size_t count = 0;
+  // Another core has just written them: the lines are on their way while those before are read.
+  for (std::uint16_t i = 0; i < received_.count && i < fetched_ahead; ++i) fetch(received_.mbuf[i]);
   for (std::uint16_t i = 0; i < received_.count; ++i) {
+    if (i + fetched_ahead < received_.count) fetch(received_.mbuf[i + fetched_ahead]);
     if (read_frame(received_.mbuf[i], answers[count])) ++count;
   }
   if (count == 0) release();

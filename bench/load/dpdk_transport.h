@@ -42,6 +42,7 @@ class DpdkTransport final : public Transport {
   // One client: all of its frame in front of the payload, for the length that was asked for last.
   struct Flow {
     std::array<std::uint8_t, header_bytes_max> header{};
+    std::array<std::uint8_t, 32> answer_addresses{};  // the server's and the client's, as in an answer
     std::uint8_t ip_bytes = 20;
     std::uint64_t sum = 0;  // of pseudo-header and UDP header, checksum field zero
     [[nodiscard]] std::uint16_t header_bytes() const noexcept {

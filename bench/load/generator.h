@@ -46,6 +46,7 @@ struct Report {
   std::uint64_t not_sent = 0;  // the transport had no room for them; none of `sent`
   std::uint64_t cookies_reused = 0;
   std::chrono::nanoseconds elapsed{1};  // of the load itself, without the wait for the last answers
+  double best_rate = 0;  // answers per second in the best tenth of a second; 0 when the load was shorter
   double ticks_per_ns = 1;
   Latencies latencies;  // in TSC ticks
 
@@ -100,6 +101,8 @@ class Generator {
   std::vector<Flight> flights_;  // a power of two, at least twice the window
   std::uint64_t next_number_ = 0;
   std::uint64_t under_way_ = 0;
+  nts::NtpTime time_;  // this machine's, as of time_ticks_
+  std::uint64_t time_ticks_ = 0;
   std::uint64_t until_reuse_ = answers_per_reused_cookie;
   std::array<Datagram, burst_max> requests_;
   std::array<Datagram, burst_max> answers_;

@@ -28,6 +28,7 @@ std::string Report::lines(const std::string& prefix) const {
     print(text, "%s%s=%llu\n", prefix.c_str(), name, whole(value));
   };
   line("pps", static_cast<std::uint64_t>(rate()));
+  line("best_pps", static_cast<std::uint64_t>(best_rate));
   line("probes", probes);
   line("sent", sent);
   line("answered", answered);

@@ -11,10 +11,10 @@ namespace nts::siv {
 namespace {
 
 // The S-box over the octets of one word of each lane. ShiftRows, which the last round of the cipher has too,
-// leaves a block of four equal columns as it is.
+// leaves a block of four equal columns as it is. `columns` is the caller's, to wipe once for all words.
 template <class L>
-[[gnu::always_inline]] inline void substitute_words(uint32_t (&words)[L::width]) {
-  Octets columns[L::width];
+[[gnu::always_inline]] inline void substitute_words(uint32_t (&words)[L::width],
+                                                    Octets (&columns)[L::width]) {
   for (uint32_t i = 0; i < L::width; ++i) {
     const uint64_t pair = words[i] | uint64_t{words[i]} << 32;
     columns[i] = {pair, pair};
@@ -31,33 +31,35 @@ template <class L>
   constexpr uint32_t key_words = half_key_bytes / 4;
   constexpr uint32_t all_words = 4 * round_keys;
   uint32_t words[all_words][L::width];
+  uint32_t next[L::width];
+  Octets columns[L::width];
   for (uint32_t n = 0; n < key_words; ++n) {
     for (uint32_t i = 0; i < L::width; ++i)
       words[n][i] = static_cast<uint32_t>(load_word<uint32_t>(keys[i] + offset + 4 * n));
   }
   uint32_t round_constant = 1;  // eight of them at most: it never needs reducing
   for (uint32_t n = key_words; n < all_words; ++n) {
-    uint32_t next[L::width];
     for (uint32_t i = 0; i < L::width; ++i) next[i] = words[n - 1][i];
     if (n % key_words == 0) {
-      substitute_words<L>(next);
+      substitute_words<L>(next, columns);
       for (uint32_t i = 0; i < L::width; ++i) next[i] = (next[i] >> 8 | next[i] << 24) ^ round_constant;
       round_constant <<= 1;
     } else if (key_words > 6 && n % key_words == 4) {
-      substitute_words<L>(next);
+      substitute_words<L>(next, columns);
     }
     for (uint32_t i = 0; i < L::width; ++i) words[n][i] = words[n - key_words][i] ^ next[i];
   }
   for (uint32_t round = 0; round < round_keys; ++round) {
     const auto* const word = words + 4 * round;
-    Octets key[L::width];
     for (uint32_t i = 0; i < L::width; ++i) {
-      key[i] = {word[0][i] | uint64_t{word[1][i]} << 32, word[2][i] | uint64_t{word[3][i]} << 32};
+      columns[i] = {word[0][i] | uint64_t{word[1][i]} << 32, word[2][i] | uint64_t{word[3][i]} << 32};
     }
-    L::put_row(rows, first_row + round, L::from_octets(key));
+    L::put_row(rows, first_row + round, L::from_octets(columns));
   }
   __builtin_memset(words, 0, sizeof words);
-  __asm__ __volatile__("" : : "r"(words) : "memory");  // the stores are not dead
+  __builtin_memset(next, 0, sizeof next);
+  __builtin_memset(columns, 0, sizeof columns);
+  __asm__ __volatile__("" : "+m"(words), "+m"(next), "+m"(columns));  // the stores are not dead
 }
 
 }  // namespace

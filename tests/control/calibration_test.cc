@@ -10,12 +10,13 @@ using control::Calibration;
 using nlohmann::json;
 
 json server(const char* host, const char* verdict, std::int64_t age_s, std::int64_t offset_ns,
-            std::int64_t distance_ns) {
+            std::int64_t error_ns) {
   return {{"host", host},
           {"verdict", verdict},
           {"age_s", age_s},
           {"offset_ns", offset_ns},
-          {"distance_ns", distance_ns}};
+          {"distance_ns", error_ns + 5'000'000},
+          {"exact_distance_ns", error_ns}};
 }
 
 json report(std::vector<json> servers) { return {{"running", true}, {"upstreams", std::move(servers)}}; }
@@ -75,6 +76,38 @@ TEST(Calibration, TheBestServerSpeaksAndWhoContradictsTheMajorityDoesNot) {
   const std::string text = control::calibration_text(result);
   EXPECT_NE(text.find("near"), std::string::npos);
   EXPECT_NE(text.find("change [gnss] pulse_delay_ns"), std::string::npos) << text;
+}
+
+// A server may be off to one side while the way to it is busy, and says so: its best moment is no excuse.
+TEST(Calibration, TheMeanIsNoSurerThanTheMeasurementsThatItIsMadeOf) {
+  Calibration calibration;
+  for (int i = 0; i < 100; ++i)
+    calibration.take(report({server("busy", "leader", i % 2, 5'000'000 + i, 6'000'000)}));
+  calibration.take(report({server("busy", "leader", 0, 0, 4'000'000)}));
+  EXPECT_EQ(calibration.result()["is_significant"], false) << calibration.result()["text"];
+}
+
+TEST(Calibration, WhatWasMeasuredBeforeTheServerWasKnownWellCountsForLittle) {
+  Calibration calibration;
+  for (int i = 0; i < 8; ++i)
+    calibration.take(report({server("near", "leader", i % 2, 900'000'000 + i, 2'000'000'000)}));
+  for (int i = 0; i < 60; ++i)
+    calibration.take(report({server("near", "leader", i % 2, 11'700 + i % 7, 3'000)}));
+  const json result = calibration.result();
+  EXPECT_NEAR(result["pulse_delay_change_ns"].get<double>(), 11'703.0, 300.0);
+  EXPECT_LE(result["error_ns"].get<double>(), 3'500.0);
+}
+
+TEST(Calibration, TwoServersOfOneHostAreTwo) {
+  Calibration calibration;
+  for (int i = 0; i < 8; ++i) {
+    calibration.take(report({server("host", "leader", i % 2, 7'000 + i, 2'000),
+                             server("host", "member", i % 2, 9'000 + i, 4'000)}));
+  }
+  const json servers = calibration.result()["servers"];
+  ASSERT_EQ(servers.size(), 2U);
+  EXPECT_NEAR(servers[0]["offset_ns"].get<double>(), 7'003.0, 5.0);
+  EXPECT_NEAR(servers[1]["offset_ns"].get<double>(), 9'003.0, 5.0);
 }
 
 TEST(Calibration, FewMeasurementsSayNothing) {

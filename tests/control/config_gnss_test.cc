@@ -128,6 +128,8 @@ TEST(ParseConfigGnss, AMemoryHasADirectoryThatIsNotTheKeepers) {
   EXPECT_THAT(error_of(pulse + "memory = 'clock/oscillator'"), HasSubstr("[gnss] memory"));
   EXPECT_THAT(error_of(pulse + "memory = '/var/lib/noonmark/keeper/oscillator'"),
               HasSubstr("which is the keeper's alone"));
+  EXPECT_THAT(error_of(pulse + "memory = '/run/noonmark/clock/oscillator'"),
+              HasSubstr("in the page directory"));
 }
 
 TEST(ParseConfigGnss, AReceiverStandsWithinAHundredMetresUnlessItIsSaidToTravel) {

@@ -190,6 +190,10 @@ TEST(ParseConfig, RefusesUpstreamsThatCannotBeMeant) {
     EXPECT_THAT(error("[[upstream]]\nhost = '" + std::string(odd) + "'\n"),
                 HasSubstr("neither a host name nor"))
         << odd;
+  for (const char* of_many : {"0.0.0.0", "::", "224.0.0.1", "255.255.255.255", "ff02::1", "::ffff:224.0.0.1"})
+    EXPECT_THAT(error("[[upstream]]\nhost = '" + std::string(of_many) + "'\n"),
+                HasSubstr("cannot be the address of one machine"))
+        << of_many;
   EXPECT_THAT(error(one + "minpoll = 7\nmaxpoll = 6\n"), HasSubstr("minpoll is larger than maxpoll"));
   EXPECT_THAT(error(one + "maxpoll = 18\n"), HasSubstr("[[upstream]] maxpoll"));
   EXPECT_THAT(error(one + "ca = '/ca.pem'\n"), HasSubstr("asked without NTS"));
@@ -352,6 +356,26 @@ TEST(ParseConfig, F04_RefusesRelativeAndClimbingPaths) {
               HasSubstr("[nts_ke] private_key"));
   EXPECT_EQ(error_of(with("paths", "pages = '/" + std::string(79, 'p') + "'")), "");
   EXPECT_THAT(error_of(with("paths", "pages = '/" + std::string(80, 'p') + "'")), HasSubstr("too long"));
+}
+
+TEST(ParseConfig, F04_AFileHasANameAndAPageDirectoryNeedNotSeemToBeOne) {
+  for (const char* path : {"/a/", "/", "/a/.", "/a//"})
+    EXPECT_THAT(error_of(with("keys", "file = '" + std::string(path) + "'")),
+                HasSubstr("that of a directory"));
+  EXPECT_EQ(error_of(with("paths", "pages = '/dev/shm/p/'")), "");
+}
+
+// Pages are on a tmpfs, their directories readable by all: no place for what is to last, or for a secret.
+TEST(ParseConfig, F04_WhatIsKeptIsNotKeptAmongThePages) {
+  const auto error = [](const std::string& pages, const std::string& keys) {
+    return error_of(with("paths", "pages = '" + pages + "'") + "[keys]\nfile = '" + keys + "'\n");
+  };
+  EXPECT_EQ(error("/run/p", "/run/keys"), "");
+  EXPECT_EQ(error("/run/p", "/run/pp/keys"), "");
+  for (const char* keys : {"/run/p/keys", "/run/p/keeper/keys", "/run//p/./keys"}) {
+    EXPECT_THAT(error("/run/p", keys), HasSubstr("[keys] file is in the page directory")) << keys;
+    EXPECT_THAT(error("/run/p/", keys), HasSubstr("[keys] file is in the page directory")) << keys;
+  }
 }
 
 TEST(ParseConfig, F05_ReadsAddressesExactly) {

@@ -148,6 +148,9 @@ TEST(UpstreamDesk, ShowsWhoAgreesWhoLeadsAndWhoLies) {
   EXPECT_EQ(shown["verdict"], "leader");
   EXPECT_EQ(shown["authenticated"], true);
   EXPECT_EQ(shown["offset_ns"], 3'000);
+  EXPECT_GE(shown["distance_ns"].get<std::uint64_t>(), 5'000'000U);
+  EXPECT_GE(shown["exact_distance_ns"].get<std::uint64_t>(), 600'000U) << "half of the delay, and dispersion";
+  EXPECT_LT(shown["exact_distance_ns"].get<std::uint64_t>(), 1'000'000U);
   EXPECT_EQ(report["upstreams"][3]["stratum"], nullptr);
   EXPECT_EQ(upstream_summary(config, &reply), (nlohmann::json{{"sources", 4}, {"agreeing", 2}}));
   EXPECT_TRUE(has_agreement(report));

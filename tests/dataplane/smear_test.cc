@@ -25,15 +25,8 @@ class SmearedAddress : public tests::ServedWorker {
 
   // IPv6 is smeared, IPv4 is not.
   void smear_ipv6(bool is_smeared) {
-    shm::Settings settings{};
-    settings.revision = ++revision_;
-    settings.device_count = settings.core_count = 1;
-    settings.ntp_port = 123;
-    settings.answer_plain = settings.answer_nts = 1;
-    settings.addresses[settings.address_count++] = tests::address_of(tests::server_ipv4);
-    settings.addresses[settings.address_count] = tests::address_of(tests::server_ipv6);
-    settings.addresses[settings.address_count++].is_smeared = is_smeared;
-    settings_page_->settings.publish(settings);
+    settings_.addresses[1].is_smeared = is_smeared;
+    publish_settings();
   }
 
   hwclock::ClockState clock_in_window() const {
@@ -68,8 +61,6 @@ class SmearedAddress : public tests::ServedWorker {
   static std::uint32_t word_of(const Octets& answer, std::size_t offset) {
     return nts::load_u32(answer.data() + offset);
   }
-
-  std::uint64_t revision_ = 1;
 };
 
 TEST_F(SmearedAddress, B14_TellsSmearedTimeAndNoLeapWhileTheOtherTellsUtcAndTheLeap) {

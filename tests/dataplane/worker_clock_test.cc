@@ -3,7 +3,7 @@
 #include <atomic>
 #include <thread>
 
-#include "tests/dataplane/worker_on_rings.h"
+#include "tests/support/worker_on_rings.h"
 
 namespace {
 

@@ -1,7 +1,7 @@
 // What a worker takes over from the pages while it runs: keys, settings, and pages that are replaced.
 #include <algorithm>
 
-#include "tests/dataplane/worker_on_rings.h"
+#include "tests/support/worker_on_rings.h"
 
 namespace {
 
@@ -92,7 +92,7 @@ TEST_F(WorkerOnRings, ARestartInheritsNoAcknowledgementAndNoCounter) {
   static_cast<void>(ask(tests::nts_request()));
   keys_page_ = std::make_unique<shm::KeysPage>();
   pages_.keys = keys_page_.get();
-  make_worker();
+  make_worker(rings_->queues());
   EXPECT_EQ(line_.acknowledged_keys.load(), 0U);
   EXPECT_EQ(line_.received_packets.load(), 0U);
   EXPECT_EQ(all_verdicts(), 0U);

@@ -6,7 +6,7 @@
 #include <set>
 #include <thread>
 
-#include "tests/dataplane/worker_on_rings.h"
+#include "tests/support/worker_on_rings.h"
 
 namespace {
 

@@ -62,9 +62,23 @@ def test_a_page_that_is_gone_is_back_for_the_dataplane_that_starts_next(lab, rol
     assert serves_both(lab), lab.log_tail()
 
 
+@pytest.mark.parametrize("socket", ("keeper/socket", "clock/socket", "clock/report.socket", "admin/socket"))
+def test_a_socket_whose_name_was_deleted_is_back(lab, socket):
+    """Only who knows its name can call: its role begins anew, and all that is asked through it works again."""
+    path = lab.pages / socket
+    path.unlink()
+    assert comes_true(path.is_socket), lab.log_tail()
+    assert comes_true(lambda: lab.ask("clock")["sentence"] and lab.ask("upstreams")["running"]), lab.log_tail()
+    assert serves_both(lab), lab.log_tail()
+
+
+@pytest.mark.parametrize("left_bytes", (0, 100))
 @pytest.mark.parametrize("role", PAGES)
-def test_a_page_that_was_cut_short_is_made_anew_by_the_writers_next_start(lab, role):
-    """Whoever touches its memory dies of SIGBUS, and all come back; the keys are those of the file."""
-    os.truncate(lab.pages / role / PAGES[role], 0)
-    assert comes_true(lambda: is_good(lab, role) and (lab.pages / role / PAGES[role]).stat().st_size), lab.log_tail()
+def test_a_page_that_was_cut_short_is_made_anew_by_the_writers_next_start(lab, role, left_bytes):
+    """Whoever touches memory that is gone dies of SIGBUS, and all come back; the keys are those of the file. Of what is
+    left, the first 4 KiB can still be touched: then the writer finds out by itself."""
+    page = lab.pages / role / PAGES[role]
+    whole_bytes = page.stat().st_size
+    os.truncate(page, left_bytes)
+    assert comes_true(lambda: is_good(lab, role) and page.stat().st_size == whole_bytes), lab.log_tail()
     assert comes_true(lambda: lab.ask("status")["dataplane"]["running"] and serves_both(lab)), lab.log_tail()

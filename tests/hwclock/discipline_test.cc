@@ -256,5 +256,34 @@ TEST(Discipline, I09_ThroughALeapSecondItIsLeap3AndThenExactlyASecondLess) {
   EXPECT_NEAR(lab.error_ns(), -1e9, 20.0) << "error_ns() counts on with the old offset";
 }
 
+// A receiver that says of a sudden that UTC is another second: it may be right, but nobody announced it.
+TEST(Discipline, S10_AnOffsetThatNoPlanForesawIsAnAlarmAndNoSilentStep) {
+  Lab lab;
+  ASSERT_TRUE(lab.until(State::locked, 60));
+  const std::uint64_t steps = lab.state.step_count;
+  lab.clock->set_leap({.tai_minus_utc_s = 38});
+  EXPECT_EQ(lab.second().state, State::alarm);
+  EXPECT_EQ(lab.state.leap, 3U);
+  EXPECT_EQ(lab.state.step_count, steps + 1) << "told, and while leap is 3";
+  ASSERT_TRUE(lab.until(State::locked, 60)) << "it stays with it";
+  EXPECT_NEAR(lab.error_ns(), -1e9, 20.0);
+}
+
+// As after a leap second that nobody looked at for a while: the table has done with it.
+TEST(Discipline, I09_APlanThatHasComeToPassIsALeapHoweverLateItIsSeen) {
+  Lab lab;
+  constexpr std::int64_t day_end_s = 57'638;
+  lab.seconds = day_end_s - 200;
+  lab.clock->set_leap({.tai_minus_utc_s = 37, .change_s = 1, .change_tai_s = start_s + day_end_s});
+  ASSERT_TRUE(lab.until(State::locked, 60));
+  while (lab.seconds < day_end_s - 5) lab.second();
+  lab.tick += 20 * hz;
+  lab.seconds += 20;
+  lab.clock->set_leap({.tai_minus_utc_s = 38});
+  EXPECT_NE(lab.second().state, State::alarm);
+  EXPECT_EQ(lab.state.leap, 0U);
+  EXPECT_NEAR(lab.error_ns(), -1e9, 1000.0);
+}
+
 }  // namespace
 }  // namespace hwclock

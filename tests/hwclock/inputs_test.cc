@@ -69,6 +69,14 @@ TEST(ChronySock, I01_NumbersThatAreNoneAndOtherSizesAreRefused) {
   wire = {};
   wire.time.tv_usec = 1'000'000;
   EXPECT_FALSE(read_sock_sample(octets_of(wire)));
+  // Each is a number, and their sum is no time: beyond what nanoseconds count, and before 1970.
+  for (const double offset : {3.9e9, -8e9, -1'700'000'001.0}) {
+    wire = {};
+    wire.pulse = 0;
+    if (offset > 0.0) wire.time.tv_sec = (std::int64_t{1} << 33) - 1;
+    wire.offset_s = offset;
+    EXPECT_FALSE(read_sock_sample(octets_of(wire))) << offset;
+  }
   wire = {};
   wire.magic = 0x534f434c;
   EXPECT_FALSE(read_sock_sample(octets_of(wire)));

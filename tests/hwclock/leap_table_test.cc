@@ -117,6 +117,7 @@ TEST(LeapTable, S10_AReceiverThatDisagreesWithTheTableIsBelieved) {
   EXPECT_EQ(better_plan(table, std::nullopt).tai_minus_utc_s, 37);
   // It announces what the table does not know.
   const LeapPlan announced{37, 1, utc_2029_07 + 38};
+  EXPECT_EQ(better_plan(table, announced).change_s, 1);
   EXPECT_EQ(better_plan({37, 0, 0}, LeapPlan{38, 0, 0}).tai_minus_utc_s, 38) << "the table is too old";
   EXPECT_EQ(better_plan(announced, LeapPlan{37, -1, utc_2029_07 + 36}).change_s, -1) << "it takes one away";
   // The table's change has come, and the receiver says the new offset: the plan that steps stands.

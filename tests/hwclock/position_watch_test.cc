@@ -90,6 +90,18 @@ TEST(PositionWatch, AJumpDuringTheSurveyIsNotSurveyed) {
   EXPECT_NEAR(watch.distance_m(), 1000.0, 1.0);
 }
 
+TEST(PositionWatch, OneOrTwoBadFixesAtTheVeryBeginningAreNotThePlace) {
+  for (int bad = 0; bad <= 3; ++bad) {
+    SCOPED_TRACE(bad);
+    PositionWatch watch(100.0);
+    for (int i = 0; i < bad; ++i) watch.take(north_of(greenwich, 700.0));
+    for (int i = 0; i < 60; ++i) watch.take(greenwich);
+    EXPECT_EQ(watch.has_jumped(), bad == 3) << "three are as many as a jump takes";
+    for (int i = 0; i < 3; ++i) watch.take(north_of(greenwich, 700.0));
+    EXPECT_EQ(watch.has_jumped(), true);
+  }
+}
+
 TEST(PositionWatch, FixesThatScatterAsTheyDoNeverAlarm) {
   std::mt19937_64 random(3);
   std::normal_distribution<double> metres(0.0, 20.0);

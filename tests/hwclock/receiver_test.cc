@@ -3,6 +3,7 @@
 
 #include "hwclock/receiver.h"
 
+#include <algorithm>
 #include <gtest/gtest.h>
 #include <string>
 #include <vector>
@@ -114,6 +115,39 @@ TEST(Receiver, AFixGivesTheTimeOfDayInTaiAtTheMessagesBeginning) {
   EXPECT_EQ(told->tai_s, noon_utc_s + tai_minus_utc_s);
   EXPECT_EQ(told->tick, 500U) << "when it began: how long it takes to send says nothing";
   EXPECT_EQ(line.receiver.doubt(900), ReceiverDoubt::none);
+}
+
+// A time of day that begins with somebody else's message is a second too early, and so is every pulse then.
+TEST(Receiver, I01_AMessageBeginsWhereItDoesWhateverStoodBeforeIt) {
+  Line line;
+  EXPECT_FALSE(line.say(ubx(0x01, 0x61, {0x00, 0x01, 0x02, 0x03}), 500)) << "NAV-EOE: nobody's business";
+  auto told = line.say(pvt(true, true), 900);
+  ASSERT_TRUE(told);
+  EXPECT_EQ(told->tick, 900U);
+  EXPECT_FALSE(line.say(rmc('A').substr(0, 30), 1000)) << "cut short, without an end";
+  told = line.say(rmc('A'), 1900);
+  ASSERT_TRUE(told);
+  EXPECT_EQ(told->tick, 1900U);
+  EXPECT_FALSE(line.say(std::vector<std::uint8_t>{0xb5, '$', 0xb5}, 2000));
+  told = line.say(rmc('A'), 2900);
+  ASSERT_TRUE(told);
+  EXPECT_EQ(told->tick, 2900U);
+}
+
+TEST(Receiver, WhatLooksLikeABeginningWithinAMessageIsNone) {
+  Line line;
+  std::vector<std::uint8_t> payload(92, 0);
+  const std::vector<std::uint8_t> plain = pvt(true, true);
+  std::copy_n(plain.begin() + 6, payload.size(), payload.begin());
+  payload[0] = '\n';  // of the time of week, which nobody reads
+  payload[1] = 0xb5;
+  payload[2] = '$';
+  const std::vector<std::uint8_t> message = ubx(0x01, 0x07, payload);
+  const auto half = message.begin() + 7;
+  EXPECT_FALSE(line.say(std::vector<std::uint8_t>(message.begin(), half), 500));
+  const auto told = line.say(std::vector<std::uint8_t>(half, message.end()), 900);
+  ASSERT_TRUE(told);
+  EXPECT_EQ(told->tick, 500U);
 }
 
 TEST(Receiver, I02_FixLostAndFoundAThousandTimesIsSaidEachTime) {

@@ -3,7 +3,8 @@
 //
 //   stepped-tiers TIER PLACES WALKED WHAT   exits as watched-tiers does; 6 when two ways differ
 //
-// WHAT is "short" or "long", or a planted leak of what the tier made: "branch" or "lookup".
+// TIER may end in /48 or /64, for the longer keys. WHAT is "short" or "long", or a planted leak of what the
+// tier made: "branch" or "lookup".
 //
 // PLACES has a line for each instruction of this program that touches memory, as objdump shows it: address in
 // this file, base and index (register numbers of the instruction set, -1 for none), scale and displacement;
@@ -281,11 +282,15 @@ void catch_steps() {
 
 int main(int count, char** words) {
   if (count != 5 || !read_places(words[2])) return 2;
-  const std::string_view name = words[1];
+  const std::string_view tier = words[1];
   const std::string_view what = words[4];
+  const std::string_view name = tier.substr(0, tier.find('/'));
+  const std::uint32_t key_bytes = tier.ends_with("/48")   ? nts::siv::key_bytes_384
+                                  : tier.ends_with("/64") ? nts::siv::key_bytes_512
+                                                          : nts::siv::key_bytes_256;
   if (what != "short" && what != "long") leak = what;
   catch_steps();
-  int result = step_tier(nts::siv::all_tiers(), name, what, run_siv);
+  int result = step_tier(nts::siv::all_tiers(key_bytes), name, what, run_siv);
   if (result == -1) result = step_tier(nts::gcm_siv::all_tiers(), name, what, run_gcm_siv);
   write_walked(words[3]);
   return result == -1 ? 2 : result;

@@ -2,18 +2,17 @@
 watched_tiers.cc and watched_server.cc through the tiers whose instructions it knows (3.19: AES-NI and PCLMULQDQ, not
 VAES); for the wider ones there are wide_tiers_test.py and stepped_test.py."""
 
-import pathlib
 import shutil
 import subprocess
 
 import pytest
+import tier_files
 
-PROGRAMS = pathlib.Path(__file__).resolve().parents[2] / "build" / "tests" / "secrets"
+PROGRAMS = tier_files.ROOT / "build" / "tests" / "secrets"
 REPORTED, CPU_LACKS_IT = 99, 3
 pytestmark = pytest.mark.skipif(shutil.which("valgrind") is None, reason="valgrind is not installed; configs/setup does")
 KINDS = ["portable", "aesni"]
-TIERS = ["portable_x4", "aesni_x4", "portable_x4/48", "aesni_x4/48", "portable_x4/64", "aesni_x4/64",
-         "gcm_siv_portable_x4", "gcm_siv_aesni_x4"]
+TIERS = [tier.name for tier in tier_files.all_tiers() if not tier.is_wide]
 
 
 def watch(program, *words):

@@ -55,6 +55,9 @@ void RingPort::arrive(Octets frame) {
 
 void RingPort::arrive(FrameSpec spec) { arrive(spec.build()); }
 
+unsigned RingPort::waiting() const { return rte_ring_count(receive_); }
+bool RingPort::has_room() const { return rte_ring_full(receive_) == 0; }
+
 std::vector<Octets> RingPort::take_transmitted() {
   std::vector<Octets> frames;
   rte_mbuf* mbuf = nullptr;

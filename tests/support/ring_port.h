@@ -34,6 +34,10 @@ class RingPort {
   void arrive(rte_mbuf* mbuf);
   [[nodiscard]] rte_mbuf* make_mbuf(const Octets& frame) const;
 
+  // How many frames still wait to be received, and whether one more has room.
+  [[nodiscard]] unsigned waiting() const;
+  [[nodiscard]] bool has_room() const;
+
   // Everything transmitted since the last call.
   [[nodiscard]] std::vector<Octets> take_transmitted();
 

@@ -1,5 +1,6 @@
-// A Worker on a ring port whose pages the test fills: until it publishes keys and a clock there are none, and
-// what is counted is read back from the stats page's line, as the control roles do.
+// A Worker on a ring port whose pages the test fills: until it publishes keys and a clock there are none
+// (served_worker.h has them all), and what is counted is read back from the stats page's line, as the control
+// roles do. After every test the counters reconcile and every buffer is back in its pool.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -12,7 +13,6 @@
 #include "tests/support/nettle_kernels.h"
 #include "tests/support/packet_builder.h"
 #include "tests/support/ring_port.h"
-#include "tests/support/served_worker.h"
 
 namespace tests {
 
@@ -32,6 +32,27 @@ inline FrameSpec with_payload(Octets payload) {
   FrameSpec spec;
   spec.payload = std::move(payload);
   return spec;
+}
+
+// Locked just now to a pulse, at stratum 1, corrected five seconds ago.
+[[nodiscard]] inline hwclock::ClockState good_clock() {
+  hwclock::ClockState state{};
+  state.tsc0 = rte_rdtsc();
+  state.ntp0 = 0xee000000'00000000;
+  state.tsc_hz = rte_get_tsc_hz();
+  state.mult = static_cast<std::uint64_t>((static_cast<hwclock::Int128>(1) << 92) /
+                                          static_cast<hwclock::Int128>(state.tsc_hz));
+  state.valid_until = state.tsc0 + 1000 * state.tsc_hz;
+  state.reference_ntp = state.ntp0 - (std::uint64_t{5} << 32);
+  state.root_delay_ns = 1000;
+  state.dispersion0_ns = 2000;
+  state.dispersion_rate_ppb = 15000;
+  state.state = hwclock::State::locked;
+  state.source = hwclock::Source::pps;
+  state.stratum = 1;
+  state.reference_id = 0x50505300;  // "PPS"
+  state.precision = -25;
+  return state;
 }
 
 class WorkerOnRings : public ::testing::Test {
@@ -61,12 +82,12 @@ class WorkerOnRings : public ::testing::Test {
   void use_port(unsigned transmit_frames = 1024) {
     worker_.reset();
     rings_ = std::make_unique<RingPort>(transmit_frames);
-    make_worker();
+    make_worker(rings_->queues());
   }
 
-  void make_worker() {
+  void make_worker(const std::vector<dataplane::Queue>& queues) {
     worker_ = std::make_unique<dataplane::Worker>(dataplane::WorkerSetup{
-        &nettle_kernels(), &current_, &line_, instance_id, 0, rte_get_tsc_hz(), rings_->queues()});
+        &nettle_kernels(), &current_, &line_, instance_id, 0, rte_get_tsc_hz(), queues});
   }
 
   void publish_settings() {
@@ -83,7 +104,6 @@ class WorkerOnRings : public ::testing::Test {
   std::vector<Octets> serve() {
     while (worker_->serve_once()) {
     }
-    worker_->keep_house(rte_rdtsc());
     expect_conservation();
     return rings_->take_transmitted();
   }
@@ -108,10 +128,13 @@ class WorkerOnRings : public ::testing::Test {
     return answers.size() == 1 ? answers.front() : Octets(payload_offset + 48, 0xff);
   }
 
-  std::uint64_t counted(nts::Verdict verdict) const {
+  // Publishes what has been counted since the last housekeeping first.
+  std::uint64_t counted(nts::Verdict verdict) {
+    worker_->keep_house(rte_rdtsc());
     return line_.verdict[static_cast<std::size_t>(verdict)].load();
   }
-  std::uint64_t counted(shm::FrameVerdict verdict) const {
+  std::uint64_t counted(shm::FrameVerdict verdict) {
+    worker_->keep_house(rte_rdtsc());
     return line_.frame[static_cast<std::size_t>(verdict)].load();
   }
   std::uint64_t all_verdicts() const {
