@@ -162,7 +162,11 @@ class ClockTask {
       const int fd = inputs.receiver_fd();
       if (fd >= 0) {
         Waiter waiter(io_.get_executor(), fd);
-        while (inputs.receiver_fd() == fd && co_await waiter.readable()) {
+        // gcc 12 waits even when what stands before && is false: on a descriptor that is no longer there, for
+        // ever.
+        while (inputs.receiver_fd() == fd) {
+          const bool is_readable = co_await waiter.readable();
+          if (!is_readable) break;
           inputs.read_receiver();
           pause.expires_after(receiver_pause);
           co_await pause.async_wait(asio::use_awaitable);

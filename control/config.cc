@@ -179,11 +179,13 @@ std::vector<Section> sections_of(Config& config) {
       {"gnss",
        {{"receiver", [&](V v) { gnss.receiver = read_file_path(v); }},
         {"baud", [&](V v) { gnss.baud = read_baud(v); }},
+        {"gpsd", [&](V v) { gnss.gpsd = read_gpsd_address(v); }},
+        {"gpsd_over_network", [&](V v) { gnss.gpsd_over_network = read_boolean(v); }},
         {"pulse", [&](V v) { gnss.pulse = read_pulse_input(v); }},
         {"pulse_delay_ns", [&](V v) { gnss.pulse_delay_ns = read_signed(v, -500'000'000, 500'000'000); }},
         {"antenna_delay_ns", [&](V v) { gnss.antenna_delay_ns = read_signed(v, 0, 1'000'000); }},
         {"pulse_sigma_ns", [&](V v) { gnss.pulse_sigma_ns = read_number(v, 1, 100'000'000); }},
-        {"reference_error_ns", [&](V v) { gnss.reference_error_ns = read_number(v, 1, 100'000'000); }},
+        {"reference_error_ns", [&](V v) { gnss.reference_error_ns = read_number(v, 1, 1'000'000'000); }},
         {"lock_error_max_us", [&](V v) { gnss.lock_error_max_us = read_number(v, 1, 1'000'000); }},
         {"holdover_max_s", [&](V v) { gnss.holdover_max_s = read_number(v, 10, ten_years_s); }},
         {"reference_id", [&](V v) { gnss.reference_id = read_gnss_reference_id(v); }},
@@ -347,6 +349,7 @@ void require_complete(const Config& config, const std::string& file) {
     refuse_at(file, {0, 0}, "[gnss] memory is in the directory of [keys] file, which is the keeper's alone",
               "give it a directory of its own, like \"/var/lib/noonmark/clock/oscillator\"");
   }
+  require_gpsd_agrees(config, file);
   if (config.clock.source == ClockSource::gnss) {
     const PulseKind kind = config.gnss.pulse.kind;
     const bool is_numbered = kind == PulseKind::shm || kind == PulseKind::sock ||
@@ -356,8 +359,8 @@ void require_complete(const Config& config, const std::string& file) {
     }
     if (!config.gnss.has_receiver() && !is_numbered && !has_fallback(config)) {
       missing("[gnss] receiver",
-              "write the receiver's serial line: it says which second a pulse begins; or let an [[upstream]] "
-              "say it");
+              "write the receiver's serial line: it says which second a pulse begins; or let gpsd or an "
+              "[[upstream]] say it");
     }
   }
   const auto& aeads = config.nts_ke.aeads;

@@ -8,6 +8,7 @@
 #include <array>
 #include <cstdint>
 #include <filesystem>
+#include <optional>
 #include <span>
 #include <stdexcept>
 #include <string>
@@ -66,7 +67,9 @@ enum class PulseKind : std::uint8_t {
   phc_tai,  // a NIC's clock that somebody else steers, in TAI
   phc_utc,
   extts_rising,  // edges on a pin of a NIC's clock
-  extts_falling
+  extts_falling,
+  gpsd,          // the edges that it sees
+  gpsd_messages  // no edges: when its receiver's messages come
 };
 
 struct PulseInput {
@@ -76,6 +79,18 @@ struct PulseInput {
   std::uint32_t pin = 0;       // of a NIC's clock
   std::uint32_t channel = 0;   // what that pin is read through
   friend bool operator==(const PulseInput&, const PulseInput&) = default;
+};
+
+// Where gpsd listens.
+struct GpsdAddress {
+  std::string host;  // an address literal
+  std::uint16_t port = 2947;
+  [[nodiscard]] bool is_ipv6() const noexcept { return host.find(':') != std::string::npos; }
+  // As the configuration has it.
+  [[nodiscard]] std::string text() const {
+    return (is_ipv6() ? "[" + host + "]" : host) + ":" + std::to_string(port);
+  }
+  friend bool operator==(const GpsdAddress&, const GpsdAddress&) = default;
 };
 
 // How keys of AEAD 30 are exported for a client that does not send record 1024: as chrony 4.4 to 4.6.0 does,
@@ -162,6 +177,8 @@ struct Config {
   struct Gnss {
     std::filesystem::path receiver;  // a serial line with NMEA or UBX; empty: pulses name their seconds
     std::uint32_t baud = 9600;
+    std::optional<GpsdAddress> gpsd;        // in the receiver's place
+    bool gpsd_over_network = false;         // it may be another machine's
     PulseInput pulse;                       // "pps:/dev/pps0", "sock:/run/noonmark/clock/pulse", "shm:2"
     std::int32_t pulse_delay_ns = 0;        // how late a pulse is seen: interrupt, input
     std::int32_t antenna_delay_ns = 0;      // how late it leaves the receiver: antenna and cable
@@ -175,7 +192,7 @@ struct Config {
     std::uint32_t stands_within_m = 100;  // a receiver that jumps further is not believed; 0: it travels
 
     // Somebody says which second a pulse begins, and whether to believe it.
-    [[nodiscard]] bool has_receiver() const noexcept { return !receiver.empty(); }
+    [[nodiscard]] bool has_receiver() const noexcept { return !receiver.empty() || gpsd.has_value(); }
   } gnss;
 
   std::vector<Upstream> upstreams;  // [[upstream]], one section each

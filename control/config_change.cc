@@ -127,6 +127,8 @@ constexpr Row rows[] = {
     row<&Config::clock, &Clock::upstream_quorum>("[clock] upstream_quorum", Taken::at_restart),
     row<&Config::gnss, &Gnss::receiver>("[gnss] receiver", Taken::at_restart),
     row<&Config::gnss, &Gnss::baud>("[gnss] baud", Taken::at_restart),
+    row<&Config::gnss, &Gnss::gpsd>("[gnss] gpsd", Taken::at_restart),
+    row<&Config::gnss, &Gnss::gpsd_over_network>("[gnss] gpsd_over_network", Taken::at_restart),
     row<&Config::gnss, &Gnss::pulse>("[gnss] pulse", Taken::at_restart),
     row<&Config::gnss, &Gnss::pulse_delay_ns>("[gnss] pulse_delay_ns", Taken::at_restart),
     row<&Config::gnss, &Gnss::antenna_delay_ns>("[gnss] antenna_delay_ns", Taken::at_restart),

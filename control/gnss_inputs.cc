@@ -21,6 +21,8 @@ constexpr double retry_s = 3.0;
 constexpr std::size_t waiting_max = 64;
 constexpr std::size_t line_octets_max = 4096;  // a look: more than 38400 octets a second is no receiver
 constexpr int datagrams_max = 32;              // a look
+// gpsd hands on a fix when all of its messages have come, up to a second after it says when they began to.
+constexpr double offset_s_max = 5.0;
 
 // A socket whose name was deleted is open and hears nobody any more. One of somebody else under that name
 // stays his: two that take it from each other would both be deaf.
@@ -38,7 +40,10 @@ GnssInputs::GnssInputs(const Config::Gnss& config, std::uint64_t tick_hz, const 
       known_good_utc_s_(known_good_utc_s),
       tick_hz_(static_cast<double>(tick_hz)),
       receiver_(tick_hz, leaps, known_good_utc_s, config.stands_within_m),
-      stamps_(tick_hz) {
+      stamps_(tick_hz),
+      gpsd_receivers_(tick_hz),
+      gpsd_edges_(tick_hz) {
+  if (config.gpsd) gpsd_ = std::make_unique<GpsdInput>(*config.gpsd, tick_hz);
   waiting_.reserve(waiting_max);
 }
 
@@ -75,6 +80,8 @@ void GnssInputs::open_pulse() {
           static_cast<std::uint64_t>(tick_hz_));
       phc_trouble_ = PhcTrouble::none;
       break;
+    case PulseKind::gpsd:
+    case PulseKind::gpsd_messages:
     case PulseKind::none:
       return;
   }
@@ -83,6 +90,7 @@ void GnssInputs::open_pulse() {
 
 void GnssInputs::open_missing() {
   const std::uint64_t now = hwclock::read_tsc_in_order();
+  if (gpsd_) gpsd_->tend(now);
   if (now < next_try_tick_) return;
   next_try_tick_ = now + static_cast<std::uint64_t>(retry_s * tick_hz_);
   std::string trouble;
@@ -98,6 +106,10 @@ void GnssInputs::open_missing() {
 }
 
 void GnssInputs::read_receiver() {
+  if (gpsd_) {
+    read_gpsd(hwclock::read_tsc_in_order());
+    return;
+  }
   std::array<std::uint8_t, line_octets_max> room;
   std::size_t count = 0;
   const std::uint64_t tick = hwclock::read_tsc_in_order();
@@ -117,8 +129,53 @@ void GnssInputs::read_receiver() {
   }
 }
 
+void GnssInputs::read_gpsd(std::uint64_t tick) {
+  for (const hwclock::GpsdMessage& message : gpsd_->read(tick)) {
+    if (const auto* fix = std::get_if<hwclock::GpsdFix>(&message)) {
+      if (!gpsd_receivers_.follows(fix->device, fix->has_fix, tick)) continue;
+      const auto told = receiver_.take(*fix, tick);
+      const bool has_better = gpsd_offset_tick_ != 0 &&
+                              tick - gpsd_offset_tick_ < static_cast<std::uint64_t>(offset_s_max * tick_hz_);
+      if (told && !has_better) add({tick, Kind::time_of_day, *told, {}, 0.0});
+    } else if (const auto* offset = std::get_if<hwclock::GpsdOffset>(&message)) {
+      take_gpsd(*offset, tick);
+    } else if (const auto* pulse = std::get_if<hwclock::GpsdPulse>(&message)) {
+      take_gpsd(*pulse, tick);
+    } else if (const auto* sky = std::get_if<hwclock::GpsdSky>(&message)) {
+      if (gpsd_receivers_.follows(sky->device, false, tick)) receiver_.take(*sky);
+    }
+  }
+}
+
+// It says when the message began to come, which is a better time of day than when we hear of it, and where
+// there are no edges the only one.
+void GnssInputs::take_gpsd(const hwclock::GpsdOffset& offset, std::uint64_t tick) {
+  if (!gpsd_receivers_.follows(offset.device, false, tick)) return;
+  const auto stamp = stamps_.tick_of(offset.clock_ns);
+  if (!stamp) {
+    ++counters_.unplaced;
+    return;
+  }
+  const auto told = receiver_.take(offset, stamp->tick);
+  if (!told) return;
+  gpsd_offset_tick_ = tick;
+  add({stamp->tick, Kind::time_of_day, *told, {}, 0.0});
+  if (config_.pulse.kind != PulseKind::gpsd_messages) return;
+  const hwclock::TaiTime reference{told->tai_s * ns_per_s + offset.reference_ns % ns_per_s};
+  add({stamp->tick, Kind::sample, {}, reference, stamp->sigma_ns});
+}
+
+// The second that gpsd gives it is not taken: what numbers pulses of all inputs is more careful.
+void GnssInputs::take_gpsd(const hwclock::GpsdPulse& pulse, std::uint64_t tick) {
+  if (config_.pulse.kind != PulseKind::gpsd || !gpsd_edges_.follows(pulse.device, true, tick)) return;
+  const std::int64_t past_ns = pulse.reference_ns - (pulse.reference_ns + ns_per_s / 2) / ns_per_s * ns_per_s;
+  gpsd_error_ns_ = pulse.error_ns;
+  add_pulse(pulse.clock_ns - past_ns + std::llround(pulse.sawtooth_ns), pulse.error_ns);
+}
+
 void GnssInputs::add(const Event& event) {
-  if (waiting_.size() == waiting_max) {
+  const bool is_too_late = event.kind != Kind::time_of_day && event.tick < handed_tick_;
+  if (waiting_.size() == waiting_max || is_too_late) {
     ++counters_.unplaced;
     return;
   }
@@ -127,9 +184,9 @@ void GnssInputs::add(const Event& event) {
   waiting_.insert(later, event);
 }
 
-void GnssInputs::add_pulse(std::int64_t clock_ns) {
+void GnssInputs::add_pulse(std::int64_t clock_ns, double sigma_ns) {
   if (const auto stamp = stamps_.tick_of(clock_ns)) {
-    add({stamp->tick, Kind::pulse, {}, {}, stamp->sigma_ns});
+    add({stamp->tick, Kind::pulse, {}, {}, std::max(stamp->sigma_ns, sigma_ns)});
   } else {
     ++counters_.unplaced;
   }
@@ -223,6 +280,7 @@ void GnssInputs::look_at_shm() {
 void GnssInputs::look(const hwclock::Reading& clock, hwclock::Discipline& discipline) {
   stamps_.take(clock);
   if (shm_ != nullptr) look_at_shm();
+  if (config_.pulse.kind == PulseKind::gpsd) discipline.set_window_error(gpsd_error_ns_);
   if (phc_ != nullptr) {
     look_at_phc(clock);
     if (phc_ != nullptr) discipline.set_window_error(phc_->window_ns());
@@ -233,6 +291,7 @@ void GnssInputs::look(const hwclock::Reading& clock, hwclock::Discipline& discip
   const auto patience = static_cast<std::uint64_t>(patience_s * tick_hz_);
   std::size_t done = 0;
   while (done < waiting_.size() && waiting_[done].tick + patience <= clock.tsc) {
+    handed_tick_ = waiting_[done].tick;
     hand_on(waiting_[done++], discipline);
   }
   waiting_.erase(waiting_.begin(), waiting_.begin() + static_cast<std::ptrdiff_t>(done));
@@ -275,6 +334,10 @@ hwclock::ReceiverDoubt GnssInputs::doubt(std::uint64_t tick) const noexcept {
 GnssCounters GnssInputs::counters() const noexcept {
   GnssCounters all = counters_;
   all.dropped_messages = receiver_.dropped();
+  if (gpsd_) {
+    all.dropped_messages += gpsd_->dropped_lines();
+    all.openings += gpsd_->openings();
+  }
   PhcCounters phc = phc_before_;
   if (phc_ != nullptr) phc += phc_->counters();
   all.doubted += phc.doubted;

@@ -2,8 +2,8 @@
 //
 // What arrives late or out of order is waited for a quarter of a second and handed on by its tick: a
 // receiver's message may be read before the pulse that it speaks of. A device that is not there, or goes, is
-// opened again every few seconds and said once; nothing here ever blocks. What cannot be placed in time is
-// counted.
+// opened again every few seconds and said once; nothing here ever blocks. What cannot be placed in time, or
+// comes when a later one has been handed on, is counted.
 #pragma once
 
 #include <cstdint>
@@ -14,6 +14,7 @@
 
 #include "control/config.h"
 #include "control/descriptor.h"
+#include "control/gpsd_input.h"
 #include "control/log.h"
 #include "control/phc_input.h"
 #include "hwclock/chrony_sock.h"
@@ -49,8 +50,8 @@ class GnssInputs {
   // Opens what is not open and due for a try.
   void open_missing();
 
-  // The receiver's descriptor, to wait for; -1 while there is none.
-  [[nodiscard]] int receiver_fd() const noexcept { return receiver_line_.get(); }
+  // The receiver's descriptor or gpsd's, to wait for; -1 while there is none.
+  [[nodiscard]] int receiver_fd() const noexcept { return gpsd_ ? gpsd_->fd() : receiver_line_.get(); }
 
   // Reads what the receiver has said. Call when its descriptor is readable.
   void read_receiver();
@@ -73,7 +74,9 @@ class GnssInputs {
     return phc_trouble_ != PhcTrouble::none ? sentence_of(phc_trouble_) : nullptr;
   }
   // One sentence on devices that cannot be opened; empty when all are.
-  [[nodiscard]] const std::string& trouble() const noexcept { return trouble_; }
+  [[nodiscard]] const std::string& trouble() const noexcept {
+    return trouble_.empty() && gpsd_ ? gpsd_->trouble() : trouble_;
+  }
 
  private:
   enum class Kind : std::uint8_t { pulse, sample, time_of_day };
@@ -87,12 +90,15 @@ class GnssInputs {
 
   void open_receiver();
   void open_pulse();
+  void read_gpsd(std::uint64_t tick);
+  void take_gpsd(const hwclock::GpsdOffset& offset, std::uint64_t tick);
+  void take_gpsd(const hwclock::GpsdPulse& pulse, std::uint64_t tick);
   void look_at_pps();
   void look_at_sock();
   void look_at_shm();
   void look_at_phc(const hwclock::Reading& clock);
   void lose_pulse_input();
-  void add_pulse(std::int64_t clock_ns);
+  void add_pulse(std::int64_t clock_ns, double sigma_ns = 0.0);
   void add_sample(std::int64_t clock_ns, std::int64_t reference_utc_ns);
   [[nodiscard]] std::int64_t tai_ns_of(std::int64_t utc_ns) const;
   void add(const Event& event);
@@ -106,6 +112,11 @@ class GnssInputs {
   hwclock::Receiver receiver_;
   hwclock::Stamps stamps_;
   Descriptor receiver_line_;
+  std::unique_ptr<GpsdInput> gpsd_;
+  hwclock::GpsdDevices gpsd_receivers_;
+  hwclock::GpsdDevices gpsd_edges_;
+  std::uint64_t gpsd_offset_tick_ = 0;  // when it last said when a message came
+  double gpsd_error_ns_ = 0.0;          // of its last edge, as it says
   Descriptor pulse_;
   hwclock::ShmTime* shm_ = nullptr;
   std::unique_ptr<PhcInput> phc_;
@@ -115,6 +126,7 @@ class GnssInputs {
   std::uint32_t pps_sequence_ = 0;
   bool is_impossible_ = false;  // the last sample's date
   std::vector<Event> waiting_;  // by tick; of bounded size
+  std::uint64_t handed_tick_ = 0;
   GnssCounters counters_;
   std::string trouble_;
   std::uint64_t next_try_tick_ = 0;

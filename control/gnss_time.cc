@@ -5,6 +5,7 @@
 #include <cmath>
 #include <system_error>
 
+#include "control/config_gnss.h"
 #include "control/file_check.h"
 #include "control/log.h"
 #include "control/oscillator_file.h"
@@ -21,31 +22,6 @@ constexpr std::uint64_t ns_per_us = 1000;
 constexpr const char* contradicted = "a majority of the authenticated upstreams contradicts the receiver";
 constexpr std::size_t leap_file_bytes_max = 1 << 20;
 constexpr double save_interval_s = 600.0;
-
-// What is usual where nobody measured it: a pulse's unsteadiness, and what may be wrong with it all the time.
-struct Usual {
-  double sigma_ns;
-  double error_ns;
-};
-constexpr Usual usual_of(PulseKind kind) noexcept {
-  switch (kind) {
-    case PulseKind::kernel_pps_assert:
-    case PulseKind::kernel_pps_clear:
-      return {1'000.0, 15'000.0};  // an interrupt's latency: CLOCK.md section 2.1
-    case PulseKind::sock:
-      return {1'000.0, 15'000.0};  // most senders stamp the same interrupt
-    case PulseKind::extts_rising:
-    case PulseKind::extts_falling:
-      return {200.0, 2'000.0};  // stamped by the NIC; reading its clock over PCIe, and cables
-    case PulseKind::phc_tai:
-    case PulseKind::phc_utc:
-      return {1'000.0, phc_error_usual_ns};  // nobody says how well it is steered
-    case PulseKind::shm:
-    case PulseKind::none:
-      break;
-  }
-  return {10'000.0, 1'000'000.0};  // a message over a serial line or USB, as likely as a pulse
-}
 
 const char* sentence_of(hwclock::NumberingDoubt doubt) noexcept {
   switch (doubt) {
@@ -87,7 +63,7 @@ const char* sentence_of(hwclock::MemoryFate fate) noexcept {
 
 hwclock::DisciplinePolicy discipline_policy(const Config& config, std::int32_t precision) {
   const Config::Gnss& gnss = config.gnss;
-  const Usual usual = usual_of(gnss.pulse.kind);
+  const UsualPulse usual = usual_of(gnss.pulse.kind);
   hwclock::DisciplinePolicy policy;
   policy.pulse_sigma_ns = gnss.pulse_sigma_ns != 0 ? gnss.pulse_sigma_ns : usual.sigma_ns;
   policy.reference_error_ns = gnss.reference_error_ns != 0 ? gnss.reference_error_ns : usual.error_ns;
@@ -200,10 +176,8 @@ void GnssTime::plan_leap(const hwclock::Reading& clock) {
   const std::int64_t tai_s = has_time
                                  ? discipline_->estimator().at(clock.tsc).time.ns / ns_per_s
                                  : clock.ns / ns_per_s + leaps_.plan_at(clock.ns / ns_per_s).tai_minus_utc_s;
-  hwclock::LeapPlan plan = leaps_.plan_around(tai_s);
-  if (const auto& told = inputs_.receiver().leap()) {
-    plan = hwclock::better_plan(plan, hwclock::leap_plan_of(*told, tai_s - plan.tai_minus_utc_s));
-  }
+  const hwclock::LeapPlan table = leaps_.plan_around(tai_s);
+  const hwclock::LeapPlan plan = inputs_.receiver().plan_with(table, tai_s - table.tai_minus_utc_s);
   plan_ = plan;
   discipline_->set_leap(plan);
 }
@@ -265,7 +239,8 @@ std::string GnssTime::why_not_better() const {
   if (!inputs_.trouble().empty()) return inputs_.trouble();
   if (const char* trouble = inputs_.phc_trouble()) return trouble;
   const hwclock::ReceiverDoubt doubt = inputs_.doubt(now_tick_);
-  if (doubt != hwclock::ReceiverDoubt::none) return hwclock::sentence_of(doubt);
+  const std::string says = config_.gnss.gpsd ? "gpsd says: " : "";
+  if (doubt != hwclock::ReceiverDoubt::none) return says + hwclock::sentence_of(doubt);
   if (discipline_->number().is_contradicted()) {
     return "the receiver names a second that is " + std::to_string(discipline_->number().contradiction_s()) +
            " s from ours";
@@ -305,13 +280,22 @@ void GnssTime::fill(ClockReportReply& reply) const {
       discipline_policy(config_, state_.precision).pulse_sigma_ns * std::sqrt(estimator.measurement_scale());
 }
 
+// What we are locked to.
+std::string GnssTime::reference() const {
+  if (!config_.gnss.gpsd) return "the pulses";
+  const std::string gpsd = "gpsd at " + config_.gnss.gpsd->text();
+  if (config_.gnss.pulse.kind == PulseKind::gpsd) return "the pulses of " + gpsd;
+  if (config_.gnss.pulse.kind == PulseKind::gpsd_messages) return "the messages of " + gpsd;
+  return "the pulses, with the date from " + gpsd;
+}
+
 std::string GnssTime::sentence() const {
   if (left_behind_) return "holding over what an earlier run served, until the pulses have taught this one";
   const std::string error = text_of_duration(
       static_cast<std::int64_t>(hwclock::dispersion_ns_at(state_, now_tick_) + state_.root_delay_ns / 2));
   switch (discipline_->state()) {
     case hwclock::State::locked:
-      return "locked to the pulses, good to " + error;
+      return "locked to " + reference() + ", good to " + error;
     case hwclock::State::holdover:
       return "holdover: " + why_not_better() + "; good to " + error + " and getting worse";
     case hwclock::State::warmup:

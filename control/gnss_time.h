@@ -73,6 +73,7 @@ class GnssTime {
   void plan_leap(const hwclock::Reading& clock);
   [[nodiscard]] hwclock::ClockState judge(const hwclock::Reading& clock);
   [[nodiscard]] std::string why_not_better() const;
+  [[nodiscard]] std::string reference() const;
 
   const Config& config_;
   double tick_hz_;

@@ -49,12 +49,19 @@ constexpr const char* denied_to_all_but_clock[] = {"adjtimex", "clock_adjtime"};
 // Who only asks is asked nothing: its ports are those that the kernel picks, and nobody connects to it.
 constexpr const char* denied_to_upstream[] = {"bind", "listen", "accept", "accept4"};
 
+// The one thing for which the clock role meets a network: TCP to gpsd, which it has to be able to open anew.
+bool asks_gpsd(const Config& config) {
+  return config.clock.source == ClockSource::gnss && config.gnss.gpsd.has_value();
+}
+
 // The families of sockets a role may open, in ascending order.
-std::vector<unsigned> socket_families_of(Role role) {
+std::vector<unsigned> socket_families_of(Role role, const Config& config) {
   switch (role) {
     case Role::keeper:
-    case Role::clock:
       return {AF_UNIX};
+    case Role::clock:
+      if (!asks_gpsd(config)) return {AF_UNIX};
+      return {AF_UNIX, config.gnss.gpsd->is_ipv6() ? unsigned{AF_INET6} : unsigned{AF_INET}};
     case Role::admin:
       return {AF_UNIX, AF_NETLINK};
     case Role::ke:
@@ -86,6 +93,19 @@ class Filter {
         deny_socket(SCMP_CMP_EQ, family);
     }
     deny_socket(SCMP_CMP_GT, families.back());
+  }
+
+  // Of these families connections only: no datagram, no raw packet.
+  void allow_connections_only_of(const std::vector<unsigned>& families) {
+    constexpr unsigned kinds = 0xf;  // what is no flag of the kind
+    for (const unsigned family : families) {
+      if (family == AF_UNIX) continue;
+      for (const unsigned kind : {SOCK_DGRAM, SOCK_RAW, SOCK_RDM, SOCK_SEQPACKET, SOCK_DCCP, SOCK_PACKET}) {
+        const scmp_arg_cmp arguments[] = {{0, SCMP_CMP_EQ, family, 0}, {1, SCMP_CMP_MASKED_EQ, kinds, kind}};
+        add(seccomp_rule_add_array(context_.get(), SCMP_ACT_ERRNO(EACCES), SCMP_SYS(socket), 2, arguments),
+            "socket");
+      }
+    }
   }
 
   void load() const {
@@ -158,7 +178,9 @@ void enter_sandbox(Role role, const Config& config) {
   filter.deny(denied_to_all);
   if (role != Role::clock) filter.deny(denied_to_all_but_clock);
   if (role == Role::upstream) filter.deny(denied_to_upstream);
-  filter.allow_sockets_of(socket_families_of(role));
+  const std::vector<unsigned> families = socket_families_of(role, config);
+  filter.allow_sockets_of(families);
+  if (role == Role::clock) filter.allow_connections_only_of(families);
   filter.load();
 }
 

@@ -1,5 +1,6 @@
 #include "hwclock/receiver.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstdlib>
 
@@ -15,6 +16,9 @@ constexpr double correction_s_max = 1.1;
 constexpr std::int64_t leap_silence_s = 5;
 // A solution so near to a whole second is that second's; receivers that give several a second have others.
 constexpr std::int32_t whole_second_ns = 50'000'000;
+constexpr std::int64_t ns_per_s = 1'000'000'000;
+// gpsd hands on what a receiver just heard, and what it was built with before that: one word is none.
+constexpr std::uint32_t gpsd_leap_times = 30;
 constexpr std::uint8_t jammed_beyond_fix = 3;
 constexpr std::uint8_t spoofing_indicated = 2;
 
@@ -74,10 +78,49 @@ std::optional<TimeOfDay> Receiver::told(std::int64_t utc_s, std::uint64_t tick) 
   }
   fix_doubt_ = ReceiverDoubt::none;
   ++taken_;
-  const LeapPlan plan = leaps_.plan_at(repaired_s);
+  return time_of_day(repaired_s, tick);
+}
+
+std::optional<TimeOfDay> Receiver::time_of_day(std::int64_t utc_s, std::uint64_t tick) const noexcept {
+  const LeapPlan plan = plan_with(leaps_.plan_at(utc_s), utc_s);
   const std::int64_t change_utc_s = plan.change_tai_s - plan.tai_minus_utc_s - plan.change_s;
-  if (plan.change_s != 0 && std::abs(repaired_s - change_utc_s) <= leap_silence_s) return std::nullopt;
-  return TimeOfDay{tick, repaired_s + plan.tai_minus_utc_s};
+  if (plan.change_s != 0 && std::abs(utc_s - change_utc_s) <= leap_silence_s) return std::nullopt;
+  return TimeOfDay{tick, utc_s + plan.tai_minus_utc_s};
+}
+
+LeapPlan Receiver::plan_with(const LeapPlan& table, std::int64_t utc_s) const noexcept {
+  const std::optional<LeapPlan> told = leap_ ? leap_plan_of(*leap_, utc_s) : std::nullopt;
+  // Who knows of no change has not said that none comes.
+  const bool adds_nothing = told && !leap_->is_change_valid && told->tai_minus_utc_s == table.tai_minus_utc_s;
+  return adds_nothing ? table : better_plan(table, told);
+}
+
+void Receiver::hear_leap(std::int32_t gps_minus_utc_s) noexcept {
+  if (gps_minus_utc_s == 0) return;
+  gpsd_leap_count_ = gps_minus_utc_s == gpsd_leap_s_ ? std::min(gpsd_leap_count_ + 1, gpsd_leap_times) : 1;
+  gpsd_leap_s_ = gps_minus_utc_s;
+  if (gpsd_leap_count_ == gpsd_leap_times) leap_ = UbxLeap{true, gps_minus_utc_s, false, 0, 0};
+}
+
+std::optional<TimeOfDay> Receiver::take(const GpsdFix& fix, std::uint64_t tick) noexcept {
+  heard_tick_ = tick;
+  if (!fix.has_fix) {
+    fix_doubt_ = ReceiverDoubt::no_fix;
+    return std::nullopt;
+  }
+  hear_leap(fix.gps_minus_utc_s);
+  if (fix.place) position_.take(*fix.place);
+  const std::int64_t second = (fix.utc_ns + ns_per_s / 2) / ns_per_s;
+  if (std::abs(fix.utc_ns - second * ns_per_s) > whole_second_ns) return std::nullopt;  // between two pulses
+  return told(second, tick);
+}
+
+// gpsd adds how long its receivers usually take to what they name; never a second.
+std::optional<TimeOfDay> Receiver::take(const GpsdOffset& offset, std::uint64_t tick) noexcept {
+  if (fix_doubt_ != ReceiverDoubt::none) return std::nullopt;
+  const std::int64_t utc_s = without_rollover(offset.reference_ns / ns_per_s, known_good_utc_s_);
+  if (!is_possible_date(utc_s, known_good_utc_s_)) return std::nullopt;
+  return time_of_day(utc_s, tick);
 }
 
 std::optional<TimeOfDay> Receiver::hear(const NmeaTime& time, std::uint64_t tick) noexcept {
@@ -108,8 +151,10 @@ std::optional<TimeOfDay> Receiver::hear(const UbxMessage& message, std::uint64_t
     leap_ = *leap;
   } else if (const auto* radio = std::get_if<UbxRadio>(&message)) {
     radio_ = *radio;
+    radio_tick_ = tick;
   } else if (const auto* status = std::get_if<UbxStatus>(&message)) {
     spoofing_state_ = status->spoofing_state;
+    spoofing_tick_ = tick;
   }
   return std::nullopt;
 }
@@ -125,13 +170,15 @@ double Receiver::take_pulse_correction_ns(std::uint64_t pulse_tick) noexcept {
 }
 
 ReceiverDoubt Receiver::doubt(std::uint64_t tick) const noexcept {
-  if (radio_ && (radio_->antenna == Antenna::open || radio_->antenna == Antenna::short_circuit)) {
+  const bool has_radio = radio_ && seconds_since(radio_tick_, tick) <= state_s_max;
+  if (has_radio && (radio_->antenna == Antenna::open || radio_->antenna == Antenna::short_circuit)) {
     return ReceiverDoubt::antenna;
   }
-  if (fix_doubt_ == ReceiverDoubt::no_fix && radio_ && radio_->jamming_state == jammed_beyond_fix) {
+  if (fix_doubt_ == ReceiverDoubt::no_fix && has_radio && radio_->jamming_state == jammed_beyond_fix) {
     return ReceiverDoubt::jammed;
   }
-  if (spoofing_state_ >= spoofing_indicated) return ReceiverDoubt::spoofed;
+  const bool knows_spoofing = seconds_since(spoofing_tick_, tick) <= state_s_max;
+  if (knows_spoofing && spoofing_state_ >= spoofing_indicated) return ReceiverDoubt::spoofed;
   if (position_.has_jumped()) return ReceiverDoubt::moved;
   if (fix_doubt_ != ReceiverDoubt::none) return fix_doubt_;
   return seconds_since(heard_tick_, tick) > silence_s_max ? ReceiverDoubt::silent : ReceiverDoubt::none;

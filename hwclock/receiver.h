@@ -1,5 +1,5 @@
-// What a GNSS receiver says on its line, NMEA and UBX mixed as they come: the time of day, the leap seconds,
-// what the next pulse is off by, and whether to believe any of it.
+// What a GNSS receiver says on its line, NMEA and UBX mixed as they come, or by way of gpsd: the time of day,
+// the leap seconds, what the next pulse is off by, and whether to believe any of it.
 //
 // A message is worth something only when the receiver itself is sure: a right checksum, a fix, and for UBX a
 // resolved date. An antenna that is open or shorted, jamming that costs the fix, and a fix that is lost are
@@ -12,6 +12,7 @@
 #include <optional>
 #include <span>
 
+#include "hwclock/gpsd.h"
 #include "hwclock/leap.h"
 #include "hwclock/leap_table.h"
 #include "hwclock/nmea.h"
@@ -39,6 +40,8 @@ class Receiver {
  public:
   // Without a word for so long its pulses are nobody's.
   static constexpr double silence_s_max = 30.0;
+  // What it said of antenna, jamming and spoofing stands for so long; receivers may repeat it once a minute.
+  static constexpr double state_s_max = 150.0;
 
   // `leaps` outlives this; `known_good_utc_s` is the later of the build and the last time that was known.
   // `stands_within_m`: of where it stood at first; 0: it travels.
@@ -52,6 +55,12 @@ class Receiver {
   // Octets that were there at `tick`. Gives the last time of day that they completed.
   std::optional<TimeOfDay> take(std::span<const std::uint8_t> octets, std::uint64_t tick) noexcept;
 
+  // The same from gpsd, in place of a line. A fix was heard at `tick`; an offset is of a message that began
+  // to come at `tick`, and counts only behind a fix.
+  std::optional<TimeOfDay> take(const GpsdFix& fix, std::uint64_t tick) noexcept;
+  std::optional<TimeOfDay> take(const GpsdOffset& offset, std::uint64_t tick) noexcept;
+  void take(const GpsdSky& sky) noexcept { satellites_ = sky.used; }
+
   // What the next pulse is late by, in nanoseconds; 0 when the receiver did not say. Asked once for a pulse.
   [[nodiscard]] double take_pulse_correction_ns(std::uint64_t pulse_tick) noexcept;
 
@@ -62,6 +71,8 @@ class Receiver {
   [[nodiscard]] std::uint64_t taken() const noexcept { return taken_; }
   [[nodiscard]] std::uint64_t rollovers_repaired() const noexcept { return rollovers_repaired_; }
   [[nodiscard]] const std::optional<UbxLeap>& leap() const noexcept { return leap_; }
+  // What the table plans and what the receiver says, as one; `utc_s`: now.
+  [[nodiscard]] LeapPlan plan_with(const LeapPlan& table, std::int64_t utc_s) const noexcept;
   [[nodiscard]] const std::optional<UbxRadio>& radio() const noexcept { return radio_; }
   [[nodiscard]] const PositionWatch& position() const noexcept { return position_; }
   [[nodiscard]] std::uint8_t satellites() const noexcept { return satellites_; }
@@ -69,6 +80,8 @@ class Receiver {
  private:
   [[nodiscard]] double seconds_since(std::uint64_t then, std::uint64_t now) const noexcept;
   [[nodiscard]] std::optional<TimeOfDay> told(std::int64_t utc_s, std::uint64_t tick) noexcept;
+  [[nodiscard]] std::optional<TimeOfDay> time_of_day(std::int64_t utc_s, std::uint64_t tick) const noexcept;
+  void hear_leap(std::int32_t gps_minus_utc_s) noexcept;
   [[nodiscard]] std::optional<TimeOfDay> hear(const NmeaTime& time, std::uint64_t tick) noexcept;
   [[nodiscard]] std::optional<TimeOfDay> hear(const UbxMessage& message, std::uint64_t tick) noexcept;
 
@@ -86,9 +99,13 @@ class Receiver {
   std::optional<UbxPulse> pulse_;
   std::uint64_t pulse_tick_ = 0;
   std::optional<UbxLeap> leap_;
+  std::int32_t gpsd_leap_s_ = 0;       // GPS minus UTC, as gpsd says
+  std::uint32_t gpsd_leap_count_ = 0;  // so often in a row
   std::optional<UbxRadio> radio_;
+  std::uint64_t radio_tick_ = 0;
   std::uint8_t satellites_ = 0;
   std::uint8_t spoofing_state_ = 0;
+  std::uint64_t spoofing_tick_ = 0;
   PositionWatch position_;
 };
 

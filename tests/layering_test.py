@@ -64,6 +64,15 @@ def sources():
                 yield path
 
 
+def test_no_condition_stands_before_a_co_await():
+    """gcc 12 waits all the same where `&&` or `||` should have kept it from that: `while (is_open && co_await ...)`
+    waited on a closed descriptor for ever."""
+    behind = re.compile(r"(&&|\|\|)\s*!?\(?\s*co_await")
+    assert behind.search("while (a == b && co_await c.readable())") and not behind.search("co_await (a || b)")
+    found = [str(path.relative_to(ROOT)) for path in sources() if behind.search(path.read_text(encoding="utf-8"))]
+    assert not found, f"{found}: make the condition a statement of its own"
+
+
 def test_every_include_points_down():
     checked = list(sources())
     assert len(checked) > 10, "the tree was not found"

@@ -1,5 +1,5 @@
-"""Real NTP programs of Debian 12, unpacked beside the system and never installed: installing chrony or NTPsec
-would start a daemon that steers this machine's clock.
+"""Real NTP programs of Debian 12, and gpsd, unpacked beside the system and never installed: installing chrony or
+NTPsec would start a daemon that steers this machine's clock, installing gpsd one that takes its receivers.
 
 A tree comes from, in this order: our cache (so everything works offline after the first time), packages that
 apt already has, a download. Where none of these works, a program that the machine has installed is copied, and
@@ -20,6 +20,7 @@ APT_ARCHIVES = Path("/var/cache/apt/archives")
 # What we run, from which packages, and which file proves that the tree is whole.
 TREES = {
     "chrony": (["chrony"], "usr/sbin/chronyd"),
+    "gpsd": (["gpsd", "gpsd-clients", "python3-gps"], "usr/sbin/gpsd"),
     "ntpsec": (["ntpsec", "ntpsec-ntpdig", "python3-ntp"], "usr/sbin/ntpd"),
 }
 INSTALLED = {"chrony": ["/usr/sbin/chronyd", "/usr/bin/chronyc"]}

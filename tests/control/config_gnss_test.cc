@@ -65,6 +65,61 @@ TEST(ParseConfigGnss, APinNeedsSomebodyWhoNumbersItsEdgesAndAClockNamesThemItsel
   EXPECT_THAT(error_of("pulse = 'pps:/dev/pps0'"), HasSubstr("[gnss] receiver"));
 }
 
+TEST(ParseConfigGnss, GpsdIsAnAddressWithAPort) {
+  const auto gpsd = [](const std::string& text) {
+    return *parse_config(with_gnss("pulse = 'gpsd'\ngpsd = '" + text + "'"), "t").gnss.gpsd;
+  };
+  EXPECT_EQ(gpsd("127.0.0.1"), (GpsdAddress{"127.0.0.1", 2947}));
+  EXPECT_EQ(gpsd("127.0.0.2:1"), (GpsdAddress{"127.0.0.2", 1}));
+  EXPECT_EQ(gpsd("[::1]:65535"), (GpsdAddress{"::1", 65535}));
+  EXPECT_EQ(gpsd("[::1]").text(), "[::1]:2947");
+  for (const char* text : {"", ":2947", "localhost", "localhost:2947", "127.0.0.1:", "127.0.0.1:0",
+                           "127.0.0.1:65536", "127.0.0.1:2947x", "127.0.0.1:-1", "::1", "[::1", "[::1]2947",
+                           "[::1]:", "[127.0.0.1]", "127.0.0.1 ", "[]:2947"}) {
+    const std::string error = error_of(std::string("pulse = 'gpsd'\ngpsd = '") + text + "'");
+    EXPECT_THAT(error, HasSubstr("[gnss] gpsd")) << text;
+    EXPECT_THAT(error, HasSubstr("write one like")) << text;
+  }
+}
+
+TEST(ParseConfigGnss, GpsdOfAnotherMachineHasToBeAskedForByName) {
+  for (const char* text : {"192.0.2.1", "0.0.0.0", "[2001:db8::1]:2947", "[::]:2947", "[::ffff:127.0.0.1]"}) {
+    const std::string lines = std::string("pulse = 'gpsd'\ngpsd = '") + text + "'\n";
+    EXPECT_THAT(error_of(lines), HasSubstr("gpsd_over_network = true")) << text;
+    EXPECT_EQ(error_of(lines + "gpsd_over_network = true"), "") << text;
+  }
+}
+
+TEST(ParseConfigGnss, GpsdNumbersPulsesAndIsWhatItsOwnPulsesNeed) {
+  EXPECT_EQ(error_of("pulse = 'pps:/dev/pps0'\ngpsd = '127.0.0.1'"), "");
+  EXPECT_EQ(error_of("pulse = 'gpsd'\ngpsd = '127.0.0.1'"), "");
+  EXPECT_THAT(error_of("pulse = 'gpsd'"), HasSubstr("[gnss] gpsd is missing"));
+  EXPECT_THAT(error_of("pulse = 'gpsd'\nreceiver = '/dev/ttyS0'"), HasSubstr("[gnss] gpsd is missing"));
+  EXPECT_THAT(error_of("pulse = 'gpsd-messages'"), HasSubstr("[gnss] gpsd is missing"));
+  EXPECT_THAT(error_of("pulse = 'gpsd'\ngpsd = '127.0.0.1'\nreceiver = '/dev/ttyS0'"), HasSubstr("both set"));
+}
+
+TEST(ParseConfigGnss, MessagesWithoutPulsesAreTakenOnlyWhereTheyCouldEverLock) {
+  const std::string messages = "pulse = 'gpsd-messages'\ngpsd = '127.0.0.1'\n";
+  EXPECT_THAT(error_of(messages), HasSubstr("would never lock: its error is 500000 us"));
+  EXPECT_THAT(error_of(messages + "lock_error_max_us = 900000"), HasSubstr("would never lock"))
+      << "[clock] holdover_max_error_us is 1000";
+  const std::string wide = "[clock]\nholdover_max_error_us = 2000000\n";
+  const auto error_with_wide = [&](const std::string& lines) {
+    std::string text = with_gnss(lines);
+    text.replace(text.find("[clock]\n"), 8, wide);
+    try {
+      static_cast<void>(parse_config(text, "t"));
+    } catch (const ConfigError& error) {
+      return std::string(error.what());
+    }
+    return std::string();
+  };
+  EXPECT_EQ(error_with_wide(messages + "lock_error_max_us = 900000"), "");
+  EXPECT_THAT(error_with_wide(messages + "lock_error_max_us = 500000"), HasSubstr("would never lock"));
+  EXPECT_EQ(error_with_wide(messages + "reference_error_ns = 20000000\nlock_error_max_us = 30000"), "");
+}
+
 TEST(ParseConfigGnss, AMemoryHasADirectoryThatIsNotTheKeepers) {
   const std::string pulse = "pulse = 'shm:2'\n";
   EXPECT_EQ(parse_config(with_gnss(pulse), "t").gnss.memory, "") << "nothing is kept";

@@ -93,6 +93,33 @@ TEST_F(Sandbox, KeeperAndClockOpenNoNetworkSocket) {
   }
 }
 
+// The one exception: connections to gpsd, in the family of its address, and only where one is configured.
+TEST_F(Sandbox, ClockOpensConnectionsInTheFamilyOfItsGpsdAndNothingElse) {
+  for (const bool is_ipv6 : {false, true}) {
+    SCOPED_TRACE(is_ipv6);
+    Config config;
+    config.clock.source = ClockSource::gnss;
+    config.gnss.gpsd = GpsdAddress{is_ipv6 ? "::1" : "127.0.0.1", 2947};
+    const int ours = is_ipv6 ? AF_INET6 : AF_INET;
+    const int other = is_ipv6 ? AF_INET : AF_INET6;
+    const auto socket = [&config](Role role, int family, int type) {
+      return errno_of(
+          role, [=] { return ::socket(family, type, 0); }, config);
+    };
+    EXPECT_EQ(socket(Role::clock, ours, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC), allowed);
+    EXPECT_EQ(socket(Role::clock, other, SOCK_STREAM), EACCES);
+    for (const int type :
+         {int{SOCK_DGRAM}, int{SOCK_RAW}, int{SOCK_SEQPACKET}, int{SOCK_DCCP}, SOCK_DGRAM | SOCK_NONBLOCK}) {
+      EXPECT_EQ(socket(Role::clock, ours, type), EACCES) << type;
+    }
+    EXPECT_EQ(socket(Role::clock, AF_PACKET, SOCK_RAW), EACCES);
+    EXPECT_EQ(socket(Role::clock, AF_UNIX, SOCK_DGRAM), allowed);
+    EXPECT_EQ(socket(Role::keeper, ours, SOCK_STREAM), EACCES);
+    config.clock.source = ClockSource::system;
+    EXPECT_EQ(socket(Role::clock, ours, SOCK_STREAM), EACCES) << "nobody asks that gpsd";
+  }
+}
+
 TEST_F(Sandbox, AdminHasUnixAndNetlinkOnly) {
   EXPECT_EQ(errno_of_socket(Role::admin, AF_UNIX, SOCK_SEQPACKET), allowed);
   EXPECT_EQ(errno_of_socket(Role::admin, AF_NETLINK, SOCK_RAW), allowed);

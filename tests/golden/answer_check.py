@@ -18,6 +18,7 @@ from world import SECRETS, payload_at, ring_key
 split_layers(UDP, NTP)  # the payload's octets, as they are
 UNIQUE_IDENTIFIER, COOKIE = nts_client.UNIQUE_IDENTIFIER, nts_client.COOKIE
 COOKIES_MAX, COOKIE_BYTES = 8, 100
+MONO_ROOT, MONO_ROOT_MAGIC, MONO_ROOT_BYTES = 0xF323, 0xF5BEDD9A, 28
 SECRET_WINDOW = 8  # so many octets of a key in a row are no accident
 
 
@@ -73,19 +74,61 @@ def check_header(asked, answer, is_kiss):
         assert (answer[0] >> 6, answer[1], answer[12:16]) == (0, 1, b"PPS\0")
 
 
+def asks_mono_root(asked):
+    """Whether the field 0xF323 stands in the clear of a request of version 4, rightly."""
+    at = 48
+    while asked[0] >> 3 & 7 == 4 and len(asked) - at >= MONO_ROOT_BYTES:
+        kind, length = struct.unpack_from("!HH", asked, at)
+        if kind == nts_client.AUTHENTICATOR or length < 4:
+            return False
+        if (kind, length, struct.unpack_from("!I", asked, at + 4)[0]) == (MONO_ROOT, MONO_ROOT_BYTES, MONO_ROOT_MAGIC):
+            return True
+        at += length
+    return False
+
+
+def asks_under_seal(asked, c2s):
+    """Whether the field stands among the sealed ones."""
+    [(body, offset)] = [(body, at) for kind, body, at in nts_client.fields(asked[48:]) if kind == nts_client.AUTHENTICATOR]
+    nonce_bytes, text_bytes = struct.unpack_from("!HH", body)
+    text = body[4 + nonce_bytes:4 + nonce_bytes + text_bytes]
+    inner = nts_client.siv(c2s, body[4:4 + nonce_bytes], asked[:48 + offset]).decrypt_and_verify(text[16:], text[:16])
+    return struct.pack("!HHI", MONO_ROOT, MONO_ROOT_BYTES, MONO_ROOT_MAGIC) in inner
+
+
+def check_mono_root(field, answer):
+    """Finer than the header's root delay and dispersion and never above them; the stamp goes on as the receive stamp does."""
+    kind, length, magic, delay, dispersion, mono, epoch = struct.unpack("!HHIIIQI", field)
+    assert (kind, length, magic, epoch) == (MONO_ROOT, MONO_ROOT_BYTES, MONO_ROOT_MAGIC, 0x0E70C4)
+    assert delay == -(-1_500_000 * 2**28 // 10**9), "replay.cc's 1.5 ms, rounded up"
+    for fine, coarse in zip((delay, dispersion), struct.unpack_from("!II", answer, 4)):
+        assert fine <= coarse << 12 < fine + (1 << 12)
+    received = struct.unpack_from("!Q", answer, 32)[0]
+    assert mono - 0x00000123_9ABCDEF0 == received - 0xEC0FFEE0_12345678
+
+
 def check_body(verdict, asked, answer):
     """What follows the header; returns the fresh cookies."""
+    mono = asks_mono_root(asked)
     found = nts_client.fields(asked[48:]) if len(asked) >= 64 and verdict != "answer_plain" else []
     if verdict == "answer_nts":
         cookie = next(body for kind, body, _ in found if kind == COOKIE)
         identifier = next(body for kind, body, _ in found if kind == UNIQUE_IDENTIFIER)
         c2s, s2c = opened(cookie)
         session = nts_client.Session(c2s, s2c, [], "")
-        fresh = nts_client.open_answer(session, answer, asked, identifier)
+        told = struct.pack("!HHI", MONO_ROOT, MONO_ROOT_BYTES, MONO_ROOT_MAGIC) in answer
+        mono = mono or (told and asks_under_seal(asked, c2s))
+        fresh = nts_client.open_answer(session, answer, asked, identifier, (MONO_ROOT,) if mono else ())
+        if mono:
+            at = 48 + 4 + len(identifier)
+            check_mono_root(answer[at:at + MONO_ROOT_BYTES], answer)
         assert 1 <= len(fresh) <= COOKIES_MAX and len(set(fresh)) == len(fresh)
         assert all(opened(one) == (c2s, s2c) for one in fresh)
         return fresh
     echoed = answer[48:]
+    if mono and verdict == "answer_plain":
+        check_mono_root(echoed[-MONO_ROOT_BYTES:], answer)
+        echoed = echoed[:-MONO_ROOT_BYTES]
     if echoed:
         assert echoed[:2] == struct.pack("!H", UNIQUE_IDENTIFIER) and echoed in asked
         assert struct.unpack_from("!H", echoed, 2)[0] == len(echoed)

@@ -18,7 +18,7 @@ from scapy.layers.ntp import NTPHeader
 from capture import read_capture, write_capture
 from world import payload_at
 
-FAMILIES = ("ethernet", "vlan", "ipv4", "ipv6", "udp", "ntp", "nts", "mixed", "recorded")
+FAMILIES = ("ethernet", "vlan", "ipv4", "ipv6", "udp", "ntp", "nts", "mono_root", "mixed", "recorded")
 FOLDER = Path(__file__).resolve().parent
 CAPTURES = FOLDER / "captures"
 REPLAY = FOLDER.parents[1] / "build/tests/golden/golden-replay"
@@ -108,8 +108,11 @@ def dissected(octets):
 
 
 def timeless(answer):
-    """An answer without its reference, receive and transmit times, and the checksum over them."""
+    """An answer without its reference, receive, transmit and monotonic times, and the checksum over them."""
     at = payload_at(answer)[0]
+    mono = answer.find(struct.pack("!HHI", 0xF323, 28, 0xF5BEDD9A), at + 48)
+    if mono >= 0:
+        answer = answer[:mono + 16] + bytes(8) + answer[mono + 24:]
     return answer[:at - 2] + answer[at:at + 16] + answer[at + 24:at + 32] + answer[at + 48:]
 
 

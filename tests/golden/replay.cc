@@ -56,6 +56,7 @@ hwclock::ClockState still_clock(std::uint64_t burst_number) {
   state.stratum = 1;
   state.reference_id = 0x50505300;  // "PPS"
   state.precision = -25;
+  state.mono = {{state.tsc0, 0x00000123'9abcdef0 + (burst_number << 32), still_mult}, 0x0e70c4, 0};
   return state;
 }
 

@@ -225,6 +225,25 @@ TEST(Receiver, I12_AnAntennaThatIsOpenOrShortedIsDoubtedWhateverTheFixSays) {
   EXPECT_EQ(line.receiver.doubt(40), ReceiverDoubt::none);
 }
 
+// Seen once and never again, an open antenna would keep the pulses away for ever.
+TEST(Receiver, I12_WhatItSaidOfAntennaJammingAndSpoofingIsBelievedForAWhile) {
+  const auto last = static_cast<std::uint64_t>(Receiver::state_s_max) * tick_hz;
+  for (const auto& said : {mon_rf(1, 4), mon_hw(4, 0), mon_rf(3, 2), nav_status(2)}) {
+    Line line;
+    static_cast<void>(line.say(said, 0));
+    static_cast<void>(line.say(rmc('V'), last));
+    const ReceiverDoubt doubt = line.receiver.doubt(last);
+    EXPECT_TRUE(doubt == ReceiverDoubt::antenna || doubt == ReceiverDoubt::jammed ||
+                doubt == ReceiverDoubt::spoofed);
+    EXPECT_EQ(line.receiver.doubt(last + 1), ReceiverDoubt::no_fix);
+    EXPECT_TRUE(line.say(rmc('A'), last + 2));
+    EXPECT_EQ(line.receiver.doubt(last + 2), ReceiverDoubt::none);
+    static_cast<void>(line.say(said, last + 3));
+    static_cast<void>(line.say(rmc('V'), last + 3));
+    EXPECT_EQ(line.receiver.doubt(last + 3), doubt) << "and again when it says so again";
+  }
+}
+
 TEST(Receiver, JammingIsNamedWhenItCostsTheFix) {
   Line line;
   EXPECT_TRUE(line.say(rmc('A'), 10));

@@ -148,15 +148,16 @@ def fields(octets):
     return found
 
 
-def open_answer(session, answer, request, unique_identifier):
-    """Checks an authenticated answer and returns the fresh cookies in it. AssertionError if anything is off."""
+def open_answer(session, answer, request, unique_identifier, also=()):
+    """Checks an authenticated answer and returns the fresh cookies in it. AssertionError if anything is off. `also`: the
+    types of fields that stand in the clear behind the identifier."""
     assert answer[0] & 0x07 == 4, "not a server's answer"
     assert answer[24:32] == request[40:48], "the origin is not our transmit timestamp"
     assert not is_kiss(answer), f"kiss code {answer[12:16]!r}"
     found = fields(answer[48:])
-    assert [kind for kind, _, _ in found] == [UNIQUE_IDENTIFIER, AUTHENTICATOR]
+    assert [kind for kind, _, _ in found] == [UNIQUE_IDENTIFIER, *also, AUTHENTICATOR]
     assert found[0][1] == unique_identifier
-    _, body, offset = found[1]
+    _, body, offset = found[-1]
     nonce_bytes, text_bytes = struct.unpack_from("!HH", body)
     nonce, text = body[4:4 + nonce_bytes], body[4 + nonce_bytes:4 + nonce_bytes + text_bytes]
     inner = siv(session.s2c, nonce, answer[:48 + offset]).decrypt_and_verify(text[TAG_BYTES:], text[:TAG_BYTES])
