@@ -7,6 +7,7 @@
 
 #include "dataplane/shm/failpoint.h"
 #include "dataplane/usual_frame.h"
+#include "nts/secret.h"
 #include "nts/wire.h"
 
 namespace dataplane {
@@ -76,6 +77,7 @@ void Worker::run(const std::atomic<bool>& stop) noexcept {
     }
   }
   keep_house(rte_rdtsc());
+  nts::wipe_stack_below();  // of this core's thread: what the lanes spilled of session keys
 }
 
 bool Worker::serve_once() noexcept {

@@ -341,6 +341,7 @@ struct RegisterLanes {
     constexpr uint32_t chains = 16 / V::lanes;  // as many as hide the latency of a round
     constexpr uint32_t most = chains / Count;
     constexpr uint32_t together = most < width ? most : width;
+    static_assert(width % together == 0);
     for (uint32_t lane = 0; lane < width; lane += together) {
       // A lane without a job repeats the first: in place, it would encipher what is enciphered already. Here
       // it repeats one that is read at the same time.

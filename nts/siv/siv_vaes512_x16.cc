@@ -135,8 +135,12 @@ struct FourLanes : RegisterLanes<Zmm, 1> {
 struct EightLanes : RegisterLanes<Zmm, 2> {
   using Narrower = FourLanes;
 };
-struct SixteenLanes : RegisterLanes<Zmm, 4> {
+// Half a burst of another shape, as in a mixed one.
+struct TwelveLanes : RegisterLanes<Zmm, 3> {
   using Narrower = EightLanes;
+};
+struct SixteenLanes : RegisterLanes<Zmm, 4> {
+  using Narrower = TwelveLanes;
 };
 
 // The compiler's run time says "avx512f" only when the operating system keeps the 512-bit registers too

@@ -432,4 +432,38 @@ TEST_F(ServerTest, P29_NoTwoCookiesAndNoTwoAnswersShareANonce) {
   }
 }
 
+// Nor in a burst that is sorted by shape, whose rows get their nonces in another order than they are served.
+TEST_F(ServerTest, P29_NoncesAreAllDifferentInABurstOfManyShapes) {
+  std::set<Octets> nonces;
+  std::vector<Octets> burst;
+  std::vector<std::size_t> identifier_bytes;
+  while (burst.size() < nts::burst_max) {
+    const std::size_t number = burst.size();
+    identifier_bytes.push_back(number % 3 == 0 ? 64 : 32);
+    burst.push_back(RequestBuilder()
+                        .unique_identifier(identifier_bytes.back())
+                        .cookie(tests::usual_cookie())
+                        .placeholders(number % 8)
+                        .authenticator(key_of(0xc2))
+                        .octets());
+  }
+  std::size_t cookies = 0;
+  for (int round = 0; round < 8; ++round) {
+    const std::vector<Answered> answers = serve(burst);
+    for (std::size_t i = 0; i < answers.size(); ++i) {
+      const Octets& octets = answers[i].octets;
+      ASSERT_EQ(answers[i].verdict, Verdict::answer_nts);
+      const auto nonce = octets.begin() + static_cast<std::ptrdiff_t>(48 + 4 + identifier_bytes[i] + 8);
+      EXPECT_TRUE(nonces.insert(Octets(nonce, nonce + 16)).second) << "row " << i;
+      bool authentic = false;
+      for (const Octets& cookie : tests::cookies_of_answer(octets, key_of(0x52), authentic)) {
+        EXPECT_TRUE(nonces.insert(Octets(cookie.begin() + 4, cookie.begin() + 20)).second) << "row " << i;
+        ++cookies;
+      }
+      EXPECT_TRUE(authentic);
+    }
+  }
+  EXPECT_EQ(nonces.size(), cookies + 8 * burst.size());
+}
+
 }  // namespace
