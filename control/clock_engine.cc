@@ -36,7 +36,7 @@ ClockEngine::ClockEngine(const Config& config, const hwclock::UpstreamPanel& pan
   // A promise of upstreams is theirs to hold over and to take up again, not the receiver's.
   is_fallback_ = is_gnss && has_upstream && promise && promise->source == hwclock::Source::upstream;
   const bool is_theirs = !is_gnss || is_fallback_;
-  if (has_upstream) upstream_.emplace(config, panel, tsc_hz, precision, is_theirs ? promise : std::nullopt);
+  if (has_upstream) upstream_.emplace(config, panel, tsc_hz, precision, promise, is_theirs);
   if (is_gnss) gnss_.emplace(config, tsc_hz, precision, is_theirs ? std::nullopt : promise);
 }
 
@@ -58,8 +58,10 @@ hwclock::ClockState ClockEngine::pass_gnss(const hwclock::Reading& clock) {
   hwclock::ClockState theirs{};
   if (upstream_) {
     theirs = upstream_->pass(clock.tsc);
-    // What happened while they alone were served is what the receiver's time goes on from.
-    if (is_fallback_ && upstream_->learned()) gnss_->learn_leap(*upstream_->learned());
+    // What happened while they alone were served is what the receiver's time goes on from. Pulses without a
+    // receiver have nobody else to tell them what their seconds are called.
+    if ((is_fallback_ || !config_.gnss.has_receiver()) && upstream_->learned())
+      gnss_->learn_leap(*upstream_->learned());
   }
   date_pulses(theirs, clock);
   hwclock::ClockState state = gnss_->pass(clock);

@@ -2,8 +2,10 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstdint>
 #include <cstring>
 #include <memory>
+#include <netinet/in.h>
 #include <seccomp.h>
 #include <span>
 #include <string>
@@ -95,7 +97,7 @@ class Filter {
     deny_socket(SCMP_CMP_GT, families.back());
   }
 
-  // Of these families connections only: no datagram, no raw packet.
+  // Of these families TCP connections only: no datagram, no raw packet, no other kind of stream.
   void allow_connections_only_of(const std::vector<unsigned>& families) {
     constexpr unsigned kinds = 0xf;  // what is no flag of the kind
     for (const unsigned family : families) {
@@ -105,6 +107,9 @@ class Filter {
         add(seccomp_rule_add_array(context_.get(), SCMP_ACT_ERRNO(EACCES), SCMP_SYS(socket), 2, arguments),
             "socket");
       }
+      for (std::uint64_t protocol = 1; protocol < IPPROTO_TCP; ++protocol)
+        deny_protocol(family, SCMP_CMP_EQ, protocol);
+      deny_protocol(family, SCMP_CMP_GT, IPPROTO_TCP);
     }
   }
 
@@ -120,6 +125,12 @@ class Filter {
                                  1, &first_argument),
           name);
     }
+  }
+
+  void deny_protocol(unsigned family, scmp_compare comparison, std::uint64_t protocol) {
+    const scmp_arg_cmp arguments[] = {{0, SCMP_CMP_EQ, family, 0}, {2, comparison, protocol, 0}};
+    add(seccomp_rule_add_array(context_.get(), SCMP_ACT_ERRNO(EACCES), SCMP_SYS(socket), 2, arguments),
+        "socket");
   }
 
   static void add(int code, const char* name) {

@@ -22,15 +22,16 @@ hwclock::UpstreamClockPolicy upstream_policy(const Config::Clock& clock, std::in
 }
 
 UpstreamTime::UpstreamTime(const Config& config, const hwclock::UpstreamPanel& panel, std::uint64_t tsc_hz,
-                           std::int32_t precision, const std::optional<hwclock::ClockState>& left_behind)
+                           std::int32_t precision, const std::optional<hwclock::ClockState>& left_behind,
+                           bool holds_over)
     : config_(config),
       panel_(panel),
       leaps_(leap_table_of(config.gnss.leap_seconds, hwclock::written_utc_s, leap_warning_)),
       clock_(tsc_hz, upstream_policy(config.clock, precision)),
-      left_behind_(left_behind) {
+      left_behind_(holds_over ? left_behind : std::nullopt) {
   if (!leap_warning_.empty()) log(Severity::warning, leap_warning_);
-  if (!left_behind_) return;
-  learned_ = hwclock::change_left_behind(*left_behind_, leaps_);
+  if (!left_behind) return;
+  learned_ = hwclock::change_left_behind(*left_behind, leaps_);
   if (learned_ && !leaps_.learn(*learned_)) learned_.reset();
 }
 

@@ -22,9 +22,11 @@ namespace control {
 
 class UpstreamTime {
  public:
-  // `left_behind`: what the page said before, if it is to be believed. `config` and `panel` outlive this.
+  // `left_behind`: what the page said before, if it is to be believed; a leap second that it knew of is
+  // learned, and it is served on if this `holds_over`. `config` and `panel` outlive this.
   UpstreamTime(const Config& config, const hwclock::UpstreamPanel& panel, std::uint64_t tsc_hz,
-               std::int32_t precision, const std::optional<hwclock::ClockState>& left_behind);
+               std::int32_t precision, const std::optional<hwclock::ClockState>& left_behind,
+               bool holds_over = true);
 
   // Server `index` has reported.
   void hear(std::size_t index, std::uint64_t tick);

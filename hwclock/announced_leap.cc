@@ -17,6 +17,8 @@ LeapPlan change_at(std::int64_t midnight_utc_s, std::int32_t tai_minus_utc_s,
 
 std::optional<LeapPlan> AnnouncedLeap::hear(const UpstreamPanel& panel, std::int64_t tai_s,
                                             std::int32_t tai_minus_utc_s) noexcept {
+  // Whoever is sure of the time a little late learns of it all the same.
+  if (is_decided(plan_, tai_s) && tai_s < plan_.change_tai_s + told_for_s) return plan_;
   const std::int64_t midnight_utc_s = ((tai_s - tai_minus_utc_s) / day_s + 1) * day_s;
   std::size_t answering = 0;
   std::size_t inserting = 0;
@@ -41,6 +43,8 @@ std::optional<LeapPlan> change_left_behind(const ClockState& left_behind, const 
   if (left_behind.ntp0 == 0) return std::nullopt;
   const std::int64_t utc_s =
       tai_at(left_behind, left_behind.tsc0).ns / ns_per_s - left_behind.tai_minus_utc_s;
+  // A table that was written after the last day that may have ended with one cannot lack it.
+  if (table.expires_utc_s() > last_usual_change(utc_s)) return std::nullopt;
   const std::int32_t known_s = table.plan_at(utc_s).tai_minus_utc_s;
   const std::int32_t change_s = left_behind.tai_minus_utc_s - known_s;
   if (change_s != 1 && change_s != -1) return std::nullopt;

@@ -19,9 +19,11 @@ class AnnouncedLeap {
  public:
   // So long before the change it cannot be taken back any more; leap is 3 a second later.
   static constexpr std::int64_t decided_s = 3;
+  // And so long after it, it is still told of.
+  static constexpr std::int64_t told_for_s = 10;
 
   // The change that is announced for the end of the day of `tai_s`, where TAI minus UTC is `tai_minus_utc_s`.
-  // While nobody answers, what was announced stands.
+  // While nobody answers, what was announced stands, and what is decided whatever they say.
   [[nodiscard]] std::optional<LeapPlan> hear(const UpstreamPanel& panel, std::int64_t tai_s,
                                              std::int32_t tai_minus_utc_s) noexcept;
 

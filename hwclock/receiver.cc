@@ -90,8 +90,9 @@ std::optional<TimeOfDay> Receiver::time_of_day(std::int64_t utc_s, std::uint64_t
 
 LeapPlan Receiver::plan_with(const LeapPlan& table, std::int64_t utc_s) const noexcept {
   const std::optional<LeapPlan> told = leap_ ? leap_plan_of(*leap_, utc_s) : std::nullopt;
-  // Who knows of no change has not said that none comes.
-  const bool adds_nothing = told && !leap_->is_change_valid && told->tai_minus_utc_s == table.tai_minus_utc_s;
+  // Who knows of no change has not said that none comes; and who is a second behind the table has not yet
+  // heard of one that was, as gpsd, whose offset is believed late.
+  const bool adds_nothing = told && !leap_->is_change_valid && told->tai_minus_utc_s <= table.tai_minus_utc_s;
   return adds_nothing ? table : better_plan(table, told);
 }
 

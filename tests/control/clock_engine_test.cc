@@ -207,6 +207,25 @@ TEST_F(ClockEngineTest, B14_AHandOverAndItsReturnAreNoStepOfSmearedTime) {
   has_pulses_ = true;
   ASSERT_TRUE(until(State::locked));
   EXPECT_LT(std::fabs(smear_error_ns()), 5e6);
+  // The next run finds it on the page, also for the upstreams, whose own promise it is not.
+  restart(state_);
+  ASSERT_NO_FATAL_FAILURE(pass());
+  ASSERT_TRUE(until(State::locked));
+  has_pulses_ = false;
+  ASSERT_TRUE(until(State::fallback));
+  EXPECT_EQ(state_.tai_minus_utc_s, 38);
+  EXPECT_LT(std::fabs(smear_error_ns()), 5e6);
+}
+
+TEST_F(ClockEngineTest, I09_PulsesThatOnlyUpstreamsDateMakeTheLeapSecondThatTheseAnnounce) {
+  for (std::size_t i = 0; i < 3; ++i) upstreams_.panel.member(i).authenticated = true;
+  begin(600);
+  sends_pulses_ = true;
+  ASSERT_TRUE(until(State::locked));
+  EXPECT_EQ(state_.source, Source::pps);
+  ASSERT_NO_FATAL_FAILURE(until_change(-60));
+  EXPECT_EQ(state_.tai_minus_utc_s, 38);
+  EXPECT_EQ(state_.state, State::locked);
 }
 
 TEST_F(ClockEngineTest, H03_WhatUpstreamsPromisedIsHeldOverAsTheirsUnderSourceGnss) {

@@ -12,6 +12,7 @@
 #include <gmock/gmock.h>
 #include <grp.h>
 #include <linux/keyctl.h>
+#include <netinet/in.h>
 #include <pthread.h>
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
@@ -111,6 +112,12 @@ TEST_F(Sandbox, ClockOpensConnectionsInTheFamilyOfItsGpsdAndNothingElse) {
     for (const int type :
          {int{SOCK_DGRAM}, int{SOCK_RAW}, int{SOCK_SEQPACKET}, int{SOCK_DCCP}, SOCK_DGRAM | SOCK_NONBLOCK}) {
       EXPECT_EQ(socket(Role::clock, ours, type), EACCES) << type;
+    }
+    for (const int protocol : {0, int{IPPROTO_TCP}, 1, int{IPPROTO_SCTP}, 262 /* MPTCP */}) {
+      const auto stream = [=] { return ::socket(ours, SOCK_STREAM, protocol); };
+      EXPECT_EQ(errno_of(Role::clock, stream, config),
+                protocol == 0 || protocol == IPPROTO_TCP ? allowed : EACCES)
+          << protocol;
     }
     EXPECT_EQ(socket(Role::clock, AF_PACKET, SOCK_RAW), EACCES);
     EXPECT_EQ(socket(Role::clock, AF_UNIX, SOCK_DGRAM), allowed);

@@ -70,7 +70,18 @@ TEST(AnnouncedLeap, StandsWhileNobodyAnswersAndIsGoneWhenItIsTakenBack) {
   EXPECT_FALSE(announced.hear(panel_of({0, 0}), july_1 + 31, 37));
   EXPECT_FALSE(announced.hear(silent, july_1 + 32, 37)) << "what was taken back does not come again";
   ASSERT_TRUE(announced.hear(panel_of({1, 1}), july_1 + 33, 37));
-  EXPECT_FALSE(announced.hear(silent, july_1 + 38, 37)) << "nor does what was for a day that is over";
+  EXPECT_FALSE(announced.hear(silent, july_1 + 38 + 10, 37)) << "nor does what was for a day that is over";
+}
+
+TEST(AnnouncedLeap, I09_WhatIsDecidedStandsWhateverTheySayAndIsToldOfForAWhile) {
+  AnnouncedLeap announced;
+  ASSERT_TRUE(announced.hear(panel_of({1, 1}), july_1 + 34, 37));
+  for (const std::int64_t tai_s : {july_1 + 35, july_1 + 37, july_1 + 38, july_1 + 47}) {
+    const auto plan = announced.hear(panel_of({0, 0}), tai_s, 37);
+    ASSERT_TRUE(plan) << tai_s - july_1;
+    EXPECT_EQ(plan->change_tai_s, july_1 + 38);
+  }
+  EXPECT_FALSE(announced.hear(panel_of({0, 0}), july_1 + 48, 37));
 }
 
 TEST(AnnouncedLeap, IsDecidedASecondBeforeLeapIsThree) {
@@ -108,6 +119,28 @@ TEST(ChangeLeftBehind, IsWhatTheTableLacks) {
   const auto removed = change_left_behind(state_at(december_31 + 60, 36), table);
   ASSERT_TRUE(removed);
   EXPECT_EQ(removed->change_tai_s, december_31 + 60 + 36) << "the very midnight";
+}
+
+TEST(ChangeLeftBehind, IsNothingThatATableWhichIsNewerCannotLack) {
+  // As IERS's file, but for the history, which is compiled in.
+  const auto table_until = [](std::int64_t expires_utc_s) {
+    std::string text = "#@ " + std::to_string(expires_utc_s + 2'208'988'800) + "\n";
+    const LeapTable known = LeapTable::compiled();
+    std::int64_t tai_s = utc_of({1972, 1, 1, 0, 0, 0}) + 10;
+    text += std::to_string(utc_of({1972, 1, 1, 0, 0, 0}) + 2'208'988'800) + " 10\n";
+    for (LeapPlan plan = known.plan_at(tai_s - 10); plan.change_s != 0; plan = known.plan_at(tai_s)) {
+      tai_s = plan.change_tai_s - plan.tai_minus_utc_s - plan.change_s;
+      text += std::to_string(tai_s + 2'208'988'800) + " " +
+              std::to_string(plan.tai_minus_utc_s + plan.change_s) + "\n";
+    }
+    std::string fault;
+    const auto table = LeapTable::parse(text, fault);
+    EXPECT_TRUE(table) << fault;
+    return *table;
+  };
+  const ClockState before = state_at(july_1 + 3 * 86'400, 38);
+  EXPECT_TRUE(change_left_behind(before, table_until(july_1 - 86'400)));
+  EXPECT_FALSE(change_left_behind(before, table_until(july_1 + 180 * 86'400)));
 }
 
 TEST(ChangeLeftBehind, IsOfTheDayThatIsSmearedStill) {

@@ -101,6 +101,14 @@ TEST(ReceiverByGpsd, I09_LeapSecondsThatAreNoNewsTakeNoAnnouncementAway) {
   EXPECT_EQ(heard.receiver.plan_with(announced, noon_utc_s).change_s, 1) << "gpsd does not say what comes";
 }
 
+TEST(ReceiverByGpsd, I09_AnOffsetThatIsBelievedLateTakesNoChangeBackThatTheTableMade) {
+  Heard heard;
+  for (int i = 0; i < 60; ++i) static_cast<void>(heard.fix(noon_utc_s * ns_per_s, 10, 18));
+  const LeapPlan after{38, 0, 0};
+  for (int i = 0; i < 20; ++i) static_cast<void>(heard.fix((noon_utc_s + 43'200 + i) * ns_per_s, 10, 19));
+  EXPECT_EQ(heard.receiver.plan_with(after, noon_utc_s + 43'220).tai_minus_utc_s, 38);
+}
+
 TEST(ReceiverByGpsd, I12_OneThatStandsStillAndJumpsIsDoubted) {
   Heard heard;
   const auto at = [&](double latitude_deg) {
