@@ -32,7 +32,6 @@ using secrets::Message;
 using secrets::messages_max;
 using secrets::reveal;
 using secrets::shape_of;
-using secrets::shapes;
 
 constexpr std::array<std::uint32_t, 12> fills = {1, 2, 3, 4, 5, 8, 9, 16, 17, 32, 33, 64};
 
@@ -192,7 +191,7 @@ int watch(const Tiers& tiers, std::string_view name, std::string_view leak, cons
       return wrong == 0 ? 0 : 5;
     }
     for (const std::uint32_t count : fills) {
-      for (std::uint32_t first = 0; first < shapes.size(); ++first) {
+      for (std::uint32_t first = 0; first < secrets::usual_shapes; ++first) {
         // The portable tier takes long, and has one way through: a third of it is enough.
         if (name.find("portable") != name.npos && (count + first) % 3 != 0) continue;
         run(*tier, first, 0, count);
