@@ -1,9 +1,10 @@
 // The engines of sources "gnss" and "upstream", and which of them is served: no loop, no page, no socket.
 //
 // Source "gnss" serves the receiver's time, as the upstreams let it stand, and theirs while it has none
-// (FALLBACK). A hand-over is no step: who takes over goes on with the line that was served, and what was left
-// on the page by an earlier run is held over by the engine that it came from. Smeared time is made from
-// whatever is served, so it knows of no hand-over either.
+// (FALLBACK). Who takes over goes on with the line that was served, and bends it to its own time: a hand-over
+// is a step, counted as one, only where the two are further apart than the engines bend (Discipline, 10 ms).
+// What was left on the page by an earlier run is held over by the engine that it came from. Smeared time is
+// made from whatever is served, so it knows of no hand-over either.
 #pragma once
 
 #include <cstdint>

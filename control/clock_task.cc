@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "control/clock_engine.h"
+#include "control/hearing.h"
 #include "control/log.h"
 #include "control/page_keeping.h"
 #include "control/query_report.h"
@@ -157,24 +158,9 @@ class ClockTask {
 
   // Its messages are read as they come: how long after the pulse they do says which second it began.
   asio::awaitable<void> hear_receiver(GnssInputs& inputs) {
-    asio::steady_timer pause(io_);
-    for (;;) {
-      const int fd = inputs.receiver_fd();
-      if (fd >= 0) {
-        Waiter waiter(io_.get_executor(), fd);
-        // gcc 12 waits even when what stands before && is false: on a descriptor that is no longer there, for
-        // ever.
-        while (inputs.receiver_fd() == fd) {
-          const bool is_readable = co_await waiter.readable();
-          if (!is_readable) break;
-          inputs.read_receiver();
-          pause.expires_after(receiver_pause);
-          co_await pause.async_wait(asio::use_awaitable);
-        }
-      }
-      pause.expires_after(interval);
-      co_await pause.async_wait(asio::use_awaitable);
-    }
+    return hear_for_ever(
+        io_, [&inputs] { return inputs.receiver_fd(); }, [&inputs] { inputs.read_receiver(); },
+        {receiver_pause, interval});
   }
 
   void report_engine(const hwclock::ClockState& served) {

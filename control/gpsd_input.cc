@@ -128,7 +128,8 @@ const std::vector<hwclock::GpsdMessage>& GpsdInput::read(std::uint64_t tick) {
   std::array<std::uint8_t, octets_max> room;
   const ssize_t count = ::recv(socket_.get(), room.data(), room.size(), MSG_DONTWAIT);
   if (count < 0) {
-    if (errno != EAGAIN && errno != EINTR) lose(std::strerror(errno), tick);
+    if (errno != EAGAIN && errno != EINTR)
+      lose(is_given_up_ ? "it does not greet" : std::strerror(errno), tick);
     return heard_;
   }
   if (count == 0) {

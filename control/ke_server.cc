@@ -28,6 +28,7 @@
 #include "control/role_socket.h"
 #include "control/roles.h"
 #include "control/service_notify.h"
+#include "control/socket_keeping.h"
 #include "control/waiter.h"
 #include "dataplane/shm/failpoint.h"
 #include "nts/cookie.h"
@@ -125,8 +126,8 @@ class KeServer {
         terms_(terms_from(config)),
         limits_(places_for(config), config.nts_ke.connections_per_source_max),
         cookies_(config.paths.pages / "keeper" / "socket", identity_of(Role::keeper).uid),
-        admin_(config.paths.pages / "ke" / (std::to_string(worker) + ".socket"), 0666,
-               {identity_of(Role::admin).uid}) {
+        socket_(config.paths.pages / "ke" / (std::to_string(worker) + ".socket")),
+        admin_(socket_, 0666, {identity_of(Role::admin).uid}) {
     warn_of_expiry();
     for (const std::string& address : config.nts_ke.listen) listen(address);
     if (acceptors_.empty()) {
@@ -138,6 +139,7 @@ class KeServer {
   void start() {
     asio::co_spawn(io_, stop_at_signal(io_, [this] { reload_.run(); }), rethrow);
     asio::co_spawn(io_, pat_watchdog(io_), rethrow);
+    asio::co_spawn(io_, keep_sockets(io_, {socket_}), rethrow);
     asio::co_spawn(io_, answer_admin(), rethrow);
     for (tcp::acceptor& acceptor : acceptors_) asio::co_spawn(io_, accept_from(acceptor), rethrow);
     failpoint::reach("ke.listening");
@@ -404,6 +406,7 @@ class KeServer {
   std::shared_ptr<const Terms> terms_;
   KeLimits limits_;
   CookieSource cookies_;
+  std::filesystem::path socket_;
   RoleListener admin_;
   std::vector<tcp::acceptor> acceptors_;
   KeCounters counters_{};

@@ -62,7 +62,7 @@ def test_a_page_that_is_gone_is_back_for_the_dataplane_that_starts_next(lab, rol
     assert serves_both(lab), lab.log_tail()
 
 
-@pytest.mark.parametrize("socket", ("keeper/socket", "clock/socket", "clock/report.socket", "admin/socket"))
+@pytest.mark.parametrize("socket", ("keeper/socket", "clock/socket", "clock/report.socket", "admin/socket", "ke/0.socket"))
 def test_a_socket_whose_name_was_deleted_is_back(lab, socket):
     """Only who knows its name can call: its role begins anew, and all that is asked through it works again."""
     path = lab.pages / socket
