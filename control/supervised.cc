@@ -110,8 +110,21 @@ void Supervised::start(Time now) {
   started_ = now;
   start_at_ = now + longest_pause;  // should there be no process to be had
   shm::failpoint::reach("launcher.role_about_to_start");
+  keep_socket();
   pid_ = start_child(spec_, socket_path_, family_lock_);
   start_at_.reset();
+}
+
+// Under a name that somebody deleted no life would ever be heard.
+void Supervised::keep_socket() {
+  struct stat status {};
+  if (::lstat(socket_path_.c_str(), &status) == 0 || errno != ENOENT) return;
+  try {
+    socket_ = make_notify_socket(socket_path_, spec_.uid);
+    log(Severity::warning, socket_path_.native() + ": was removed; made anew");
+  } catch (const std::runtime_error& fault) {
+    log(Severity::error, fault.what());  // the next start tries again
+  }
 }
 
 void Supervised::receive(Time now) {

@@ -66,6 +66,7 @@ class Supervised {
 
  private:
   void start(Time now);
+  void keep_socket();
   void hear(std::string_view message, Time now);
   void end_silent(const std::string& why, Time now);
 

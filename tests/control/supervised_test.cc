@@ -189,6 +189,19 @@ TEST_F(SupervisedChild, H15_OneThatFallsSilentIsKilled) {
   EXPECT_THAT(wait_for_end(child, ready + 11s), HasSubstr("was killed by SIGKILL"));
 }
 
+TEST_F(SupervisedChild, H15_OneWhoseSocketWasDeletedIsHeardAgainInItsNextLife) {
+  Supervised child(speaker_of("hears"), directory_, -1);
+  child.begin(start_);
+  child.look(start_);
+  wait_until_ready(child, start_);
+  ASSERT_TRUE(std::filesystem::remove(directory_ / "child"));
+  child.kill();
+  wait_for_end(child, start_);
+  child.look(start_ + 10s);
+  ASSERT_TRUE(child.is_running());
+  wait_until_ready(child, start_ + 10s);
+}
+
 TEST_F(SupervisedChild, AWatchdogMessageBuysAnotherInterval) {
   ChildSpec spec = speaker_of("hearing");
   spec.watchdog = 10s;
