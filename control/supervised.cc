@@ -218,6 +218,7 @@ void Supervised::signal(int number) const noexcept {
 
 void Supervised::reload() noexcept {
   if (!spec_.reloads_on_hangup || !is_running()) return;  // the next life reads the files anyway
+  if (is_stopping_) return;                               // who has let go of its signals would die of it
   must_reload_ = !is_ready_;
   if (is_ready_) signal(SIGHUP);
 }

@@ -161,6 +161,27 @@ TEST_F(SupervisedChild, F07_AReloadBeforeItListensIsMadeUpForAndNotItsEnd) {
   EXPECT_THAT(wait_for_end(child, start_), HasSubstr("ended with code 6")) << "heard once it listened";
 }
 
+TEST_F(SupervisedChild, H06_WhoIsToldToEndIsNotToldToReloadAnyMore) {
+  ChildSpec spec = spec_of("/usr/bin/python3", {"-I", "-S", "-c", R"(
+import os, signal, socket, sys, time
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+signal.signal(signal.SIGUSR1, lambda *_: sys.exit(0))
+to = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+to.connect(os.environ["NOTIFY_SOCKET"])
+to.send(b"READY=1")
+while True: time.sleep(0.05)
+)"});
+  spec.reloads_on_hangup = true;
+  Supervised child(spec, directory_, -1);
+  child.begin(start_);
+  child.look(start_);
+  wait_until_ready(child, start_);
+  child.stop();
+  child.reload();
+  child.signal(SIGUSR1);
+  EXPECT_THAT(wait_for_end(child, start_ + 1s), HasSubstr("ended with code 0"));
+}
+
 TEST_F(SupervisedChild, WhoDoesNotReloadIsNotSentSighup) {
   Supervised child(spec_of("/bin/sleep", {"1000"}), directory_, -1);
   child.begin(start_);
