@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+import threading
 
 import pytest
 
@@ -109,3 +110,44 @@ def test_a_command_that_fails_is_a_failed_case(monkeypatch):
     assert figures(counts) == (0, 1, 0)
     monkeypatch.setattr(subprocess, "run", lambda *_, **__: pytest.fail("nothing to run"))
     assert run.run_quietly(counts, "nothing")
+
+
+def test_works_of_all_lanes_run_at_once_and_each_lane_keeps_its_number():
+    together, lock, busy, most = threading.Barrier(3), threading.Lock(), [0, 0], [0, 0]
+
+    def work(lane):
+        with lock:
+            busy[lane] += 1
+            most[lane] = max(most[lane], busy[lane])
+        together.wait(60)  # broken, and the test with it, if these did not run side by side
+        with lock:
+            busy[lane] -= 1
+    counts = run.Counts()
+    run.run_side_by_side(counts, ([(f"first{number}", lambda: work(0)) for number in range(4)], 2),
+                         ([(f"second{number}", lambda: work(1)) for number in range(2)], 1))
+    assert most == [2, 1]
+    assert len(counts.slowest().split(", ")) == 6 and counts.slowest() == "", "told once"
+
+
+def test_what_a_work_raises_ends_the_run():
+    with pytest.raises(ZeroDivisionError):
+        run.run_side_by_side(run.Counts(), ([("good", int), ("bad", lambda: 1 // 0)], 1))
+
+
+def test_every_file_that_is_treated_in_its_own_way_is_there():
+    there = {path.name for group in run.LAB_GROUPS for path in (run.ROOT / "tests" / group).glob("*_test.py")}
+    assert {*run.ALONE, *run.WAITING} <= there and not set(run.ALONE) & set(run.WAITING)
+
+
+def test_an_executable_that_breaks_is_a_failure_whatever_fails_beside_it(tmp_path):
+    class OfTwoLanes(run.Counts):
+        def case_passed(self):
+            super().case_passed()
+            self.case_failed("another executable's")
+    program = tmp_path / "program"
+    program.write_text("#!/bin/sh\necho '{\"testsuites\": [{\"name\": \"A\", \"testsuite\": [{\"name\": \"b\", "
+                       "\"result\": \"COMPLETED\"}]}]}' >${1#*json:}\nexit 3\n", encoding="ascii")
+    program.chmod(0o755)
+    counts = OfTwoLanes()
+    run.run_gtest("program", [program], counts, dict(os.environ))
+    assert figures(counts) == (1, 2, 0)

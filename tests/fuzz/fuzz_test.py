@@ -86,7 +86,7 @@ def runs():
     if not (BUILD / "build.ninja").exists():
         subprocess.run(["meson", "setup", BUILD, ROOT, "-Db_sanitize=address,undefined", "-Db_lundef=false",
                         "-Doptimization=1", "-Dcpp_args=-fsanitize=fuzzer-no-link -fsanitize=float-cast-overflow -fno-sanitize-recover=all"],
-                       env=dict(os.environ, CXX="clang++-14"), check=True)
+                       env=dict(os.environ, CXX="ccache clang++-14"), check=True)
     subprocess.run(["ninja", "-C", BUILD, *(program(name).relative_to(BUILD) for name in TARGETS)], check=True)
     FOUND.mkdir(exist_ok=True)
     with concurrent.futures.ThreadPoolExecutor(AT_ONCE) as pool:

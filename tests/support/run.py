@@ -9,6 +9,7 @@ one line and are in none of the counts; a group that breaks counts as a failure;
 import argparse
 import collections
 import concurrent.futures
+import contextlib
 import json
 import os
 import pathlib
@@ -30,10 +31,19 @@ PYTHON = "/usr/bin/python3"
 FOLDER_GROUPS = ("golden", "fuzz", "sim", "peers", "faults")
 LAB_GROUPS = ("peers", "faults")
 ALONE = ("restarts_test.py", "quickstart_test.py")
-LONGEST_FIRST = ("upstream_test.py", "devices_test.py", "gnss_test.py", "smear_test.py")  # or one core waits for them
+# They wait for seconds to pass, or for pulses; the others work. A dataplane polls without end, so that every lab takes
+# what it can get of a core: those that wait take it from nobody who works.
+WAITING = ("gpsd_played_test.py", "gpsd_test.py", "upstream_test.py", "gnss_test.py", "devices_test.py",
+           "ntpsec_test.py", "oscillator_memory_test.py", "smear_test.py", "calibrate_test.py", "mono_root_test.py",
+           "announced_leap_test.py", "spoof_test.py")
+LONGEST_FIRST = ("wide_tiers_test.py", "control", "wiped_test.py", "watched_test.py", "fuzz_test.py",
+                 "kill_matrix_test.py", "flood_test.py", "many_ports_test.py", *WAITING)  # or one core waits for them
+WORKING_AT_ONCE, WAITING_AT_ONCE = 2, 5
+SLOWEST_TOLD = 6
+PATIENTLY = ("nice", "-n", "10")
 GROUPS = ("clang", "unit", *FOLDER_GROUPS)
 EXECUTABLE_SECONDS_MAX, LONG_SECONDS_MAX = 600, 7200
-PYTEST_SECONDS_MAX, PYTEST_LONG_SECONDS_MAX = 1200, 36_000  # the fuzz group is one run of pytest
+PYTEST_SECONDS_MAX, PYTEST_LONG_SECONDS_MAX = 1200, 36_000  # of a file; fuzz_test.py is the longest
 UNWIND_SECONDS_MAX = 120  # from an interrupt to pytest's end: its labs are taken down meanwhile
 FAULTS_OF_THREADS = "error::pytest.PytestUnhandledThreadExceptionWarning"  # what a test's thread raises fails the test
 PYTEST_PASSED, PYTEST_FAILED = 0, 1  # its exit codes; any other says that not all was run
@@ -46,6 +56,7 @@ class Counts:
     def __init__(self):
         self.passed = self.failed = self.skipped = 0
         self.only_long = collections.Counter()  # how many cases of each test, by its name
+        self.seconds = {}  # of each executable and pytest file
         self.lock = threading.Lock()
 
     def case_passed(self):
@@ -65,6 +76,17 @@ class Counts:
     def case_is_only_long(self, name):
         with self.lock:
             self.only_long[name.partition("[")[0]] += 1
+
+    def took(self, name, seconds):
+        with self.lock:
+            self.seconds[name] = seconds
+
+    def slowest(self):
+        """Where to look when the run takes too long."""
+        with self.lock:
+            slowest = sorted(self.seconds.items(), key=lambda item: -item[1])[:SLOWEST_TOLD]
+            self.seconds.clear()
+        return ", ".join(f"{name} {seconds:.0f}" for name, seconds in slowest)
 
     def total(self):
         return self.passed + self.failed + self.skipped
@@ -93,7 +115,7 @@ def build_with_clang(counts):
     if (CLANG_BUILD / "build.ninja").exists():
         setup = [["meson", "configure", CLANG_BUILD, *CLANG_OPTIONS]]
     run_quietly(counts, "build with clang", *setup, ["ninja", "-C", CLANG_BUILD],
-                env=dict(os.environ, CXX="clang++-14"))
+                env=dict(os.environ, CXX="ccache clang++-14"))
 
 
 def run_gtest(name, command, counts, environment):
@@ -111,11 +133,11 @@ def run_gtest(name, command, counts, environment):
         if not report.exists():
             counts.case_failed(name, f"ended with {done.returncode} and no report\n{done.stdout[-4000:]}")
             return
-        failed_before = counts.failed
-        for suite in json.loads(report.read_text())["testsuites"]:
-            for case in suite["testsuite"]:
-                count_gtest_case(f"{name}: {suite['name']}.{case['name']}", case, done.stdout, counts)
-        if done.returncode != 0 and counts.failed == failed_before:
+        cases = [(f"{name}: {suite['name']}.{case['name']}", case)
+                 for suite in json.loads(report.read_text())["testsuites"] for case in suite["testsuite"]]
+        for one, case in cases:
+            count_gtest_case(one, case, done.stdout, counts)
+        if done.returncode != 0 and not any(case.get("failures") for _, case in cases):
             counts.case_failed(name, f"ended with {done.returncode}\n{done.stdout[-4000:]}")
 
 
@@ -132,14 +154,15 @@ def count_gtest_case(name, case, output, counts):
         counts.case_passed()
 
 
-def run_pytest(paths, counts, environment, seconds_max=None):
+def run_pytest(paths, counts, environment, seconds_max=None, before=()):
     """All cases of the pytest files at `paths`. A report alone proves nothing: what broke beside the cases, or was not
     run at all, is in pytest's exit code."""
     name = f"pytest {pathlib.Path(paths[0]).name}" + (f" and {len(paths) - 1} files more" if len(paths) > 1 else "")
     seconds_max = seconds_max or (PYTEST_LONG_SECONDS_MAX if environment.get("NOONMARK_LONG") else PYTEST_SECONDS_MAX)
     with tempfile.TemporaryDirectory() as folder:
         report = pathlib.Path(folder) / "report.xml"
-        words, code = run_patiently([PYTHON, "-B", "-m", "pytest", "-q", "-p", "no:cacheprovider", "-W", FAULTS_OF_THREADS,
+        words, code = run_patiently([*before, PYTHON, "-B", "-m", "pytest", "-q", "-p", "no:cacheprovider", "-W",
+                                     FAULTS_OF_THREADS,
                                      f"--junit-xml={report}", *map(str, paths)], environment, seconds_max)
         failed = count_pytest_cases(report, counts) if report.exists() else 0
         if code is None:
@@ -186,15 +209,41 @@ def count_pytest_cases(report, counts):
     return failed
 
 
+def run_timed(counts, name, work):
+    began = time.monotonic()
+    work()
+    counts.took(name, time.monotonic() - began)
+
+
+def run_side_by_side(counts, *lanes):
+    """Each lane is (works, how many of them at a time); a work is (name, function). What a lane raises ends the run."""
+    def turn(work):
+        return LONGEST_FIRST.index(work[0]) if work[0] in LONGEST_FIRST else len(LONGEST_FIRST)
+    with contextlib.ExitStack() as pools:
+        running = []
+        for works, at_once in lanes:
+            pool = pools.enter_context(concurrent.futures.ThreadPoolExecutor(at_once))
+            running += [pool.submit(run_timed, counts, *work) for work in sorted(works, key=turn)]
+        for one in running:
+            one.result()
+
+
+def pytest_works(paths, counts, environment, before=()):
+    return [(path.name, lambda path=path: run_pytest([path], counts, environment, before=before)) for path in paths]
+
+
 def run_lab_pytests(paths, counts, environment):
-    """Files whose labs have names of their own, two at a time: they wait more than they work. Those that count what is
-    on the whole machine, or use quickstart's names, run alone."""
-    paths = sorted(paths, key=lambda path: path.name not in LONGEST_FIRST)
-    alone = [path for path in paths if path.name in ALONE]
-    for path in alone:
-        run_pytest([path], counts, environment)
-    with concurrent.futures.ThreadPoolExecutor(2) as side_by_side:
-        list(side_by_side.map(lambda path: run_pytest([path], counts, environment), [p for p in paths if p not in alone]))
+    """Files whose labs have names of their own run side by side. Those that count what is on the whole machine, or use
+    quickstart's names, run alone."""
+    run_side_by_side(counts, (pytest_works([path for path in paths if path.name in ALONE], counts, environment), 1))
+    waiting = [path for path in paths if path.name in WAITING]
+    working = [path for path in paths if path.name not in (*ALONE, *WAITING)]
+    run_side_by_side(counts, (pytest_works(working, counts, environment), WORKING_AT_ONCE),
+                     (pytest_works(waiting, counts, environment, PATIENTLY), WAITING_AT_ONCE))
+
+
+def run_pytests(paths, counts, environment):
+    run_side_by_side(counts, (pytest_works(paths, counts, environment), WORKING_AT_ONCE))
 
 
 def unit_pytests():
@@ -205,9 +254,10 @@ def unit_pytests():
 
 def run_unit(counts, environment):
     listed = subprocess.run(["meson", "introspect", "build", "--tests"], cwd=ROOT, stdout=subprocess.PIPE, check=True)
-    for test in json.loads(listed.stdout):
-        run_gtest(test["name"], test["cmd"], counts, environment)
-    run_pytest(unit_pytests(), counts, environment)
+    works = [(test["name"], lambda test=test: run_gtest(test["name"], test["cmd"], counts, environment))
+             for test in json.loads(listed.stdout)]
+    works += pytest_works(unit_pytests(), counts, environment)
+    run_side_by_side(counts, (works, WORKING_AT_ONCE))
 
 
 def main():
@@ -230,7 +280,7 @@ def main():
     def timed(name, work):
         began = time.monotonic()
         result = work()
-        times.append((name, time.monotonic() - began))
+        times.append((name, time.monotonic() - began, counts.slowest()))
         return result
 
     if timed("build", lambda: build(counts)):
@@ -241,12 +291,12 @@ def main():
         for group in FOLDER_GROUPS:
             paths = sorted((ROOT / "tests" / group).rglob("*_test.py"))
             if group in groups and paths:
-                work = run_lab_pytests if group in LAB_GROUPS else run_pytest
+                work = run_lab_pytests if group in LAB_GROUPS else run_pytests
                 timed(group, lambda work=work, paths=paths: work(paths, counts, environment))
         if files:
             timed("files", lambda: run_pytest(files, counts, environment))
-    for name, seconds in times:
-        print(f"{name:8} {seconds:7.1f} s")
+    for name, seconds, slowest in times:
+        print(f"{name:8} {seconds:7.1f} s{f'  slowest: {slowest}' if slowest else ''}")
     if counts.only_long:
         told = ", ".join(f"{name} ({number})" for name, number in sorted(counts.only_long.items()))
         print(f"{sum(counts.only_long.values())} cases more in `tests/run long`: {told}")
