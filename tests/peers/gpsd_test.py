@@ -1,15 +1,14 @@
-"""gpsd as the receiver: Debian's gpsd and gpsfake, and one of our own for pulses and for what gpsd should not say.
+"""gpsd as the receiver: Debian's gpsd and gpsfake; what gpsd should not say is gpsd_played_test.py's.
 
 The receiver's truth is this machine's clock, which chronyd, our witness, reads too.
 """
 
-import os
 import time
 
 import pytest
 
 import gpsd_peer
-from gnss_test import WITNESS_SLACK_S, clock_of, cpu_ticks, role_pid, wait_for, witness
+from gnss_test import WITNESS_SLACK_S, clock_of, wait_for, witness
 from lab import gnss
 from lab.lab import Lab
 from lab_server import configuration, require_namespaces
@@ -130,85 +129,3 @@ def test_I03_gpsfake_plays_a_log_and_its_date_arrives(lab):
     finally:
         if gpsfake:
             gpsd_peer.stop(gpsfake)
-
-
-@pytest.fixture(name="played")
-def fixture_played(lab):
-    """Locked to the pulses of our own gpsd."""
-    played = gpsd_peer.PlayedGpsd(lab)
-    played.start()
-    try:
-        start(lab, pulse="gpsd", clock={"holdover_max_error_us": 10_000}, lock_error_max_us=5_000)
-        wait_for(lab, ("locked",), PATIENCE_S)
-        yield played
-    finally:
-        played.stop()
-
-
-def test_P41_pulses_of_gpsd_make_a_stratum_1_whose_bound_holds(lab, played):
-    assert f"locked to the pulses of gpsd at {gpsd_peer.ADDRESS}" in sentence_of(lab)
-    assert played.watches[-1] == b'?WATCH={"enable":true,"json":true,"pps":true};\n'
-    is_true(lab, "pulses")
-    assert lab.ask("clock")["gnss"]["satellites"] == 7
-    good = clock_of(lab)
-    played.precision = -10  # over USB: a millisecond
-    deadline = time.monotonic() + PATIENCE_S
-    while clock_of(lab)["root_delay_us"] < good["root_delay_us"] + 1000:
-        assert time.monotonic() < deadline, (good, clock_of(lab))
-        time.sleep(0.2)
-
-
-def test_I02_I05_I06_what_gpsd_says_wrongly_is_held_over_or_contradicted(lab, played):
-    played.mode = 1
-    wait_for(lab, ("holdover",), PATIENCE_S)
-    comes_to_say(lab, "gpsd says: the receiver has no fix")
-    played.mode = 3
-    wait_for(lab, ("locked",), PATIENCE_S)
-
-    played.pulse_late_s = 0.5  # an edge of the wrong kind
-    wait_for(lab, ("holdover",), PATIENCE_S)
-    played.pulse_late_s = 0.0
-    wait_for(lab, ("locked",), PATIENCE_S)
-
-    played.pulses_a_second = 5  # the messages come behind the last of them, and seem to name a wrong second
-    wait_for(lab, ("holdover", "alarm"), PATIENCE_S)
-    played.pulses_a_second = 1
-    wait_for(lab, ("locked",), PATIENCE_S)
-    is_true(lab, "after-five-a-second")
-
-    played.message_off_s = 1
-    clock = wait_for(lab, ("alarm",), PATIENCE_S)
-    assert (clock["synchronised"], clock["leap"]) == (False, 3)
-    played.message_off_s = 0
-    wait_for(lab, ("locked",), PATIENCE_S)
-    is_true(lab, "after-a-wrong-second")
-
-
-def test_I03_a_date_that_cannot_be_is_held_over(lab, played):
-    played.message_off_s = 10 * 366 * 86400
-    wait_for(lab, ("holdover", "alarm"), PATIENCE_S)
-    comes_to_say(lab, "gpsd says: the reference names a date that has passed, or that is years away")
-    played.message_off_s = 0
-    wait_for(lab, ("locked",), PATIENCE_S)
-    is_true(lab, "after-a-wrong-date")
-
-
-def test_I01_garbage_from_gpsd_costs_little_and_is_counted(lab, played):
-    pid = role_pid(lab, "clock")
-    dropped = lab.ask("clock")["gnss"]["dropped_messages"]
-    ticks_before, began = cpu_ticks(pid), time.monotonic()
-    lines = [b"{" * 10_000 + b"\n", os.urandom(2000) + b"\n", b'{"class":"TPV","device"class":"TPV"}\n',
-             b'{"class":"TPV","mode":3,"time":"2026-13-45T99:99:99Z","lat":nan,"lon":1e999}\n',
-             b'{"class":"SKY","satellites":[' + b'{"PRN":1},' * 800 + b"]}\n", b'{"class":"PPS","real_sec":-1}\n']
-    number = 0
-    while time.monotonic() - began < 10:
-        played.say_octets(lines[number % len(lines)])
-        number += 1
-        time.sleep(0.02)
-    used_s = (cpu_ticks(pid) - ticks_before) / os.sysconf("SC_CLK_TCK")
-    print(f"the clock role used {used_s / (time.monotonic() - began):.2%} of a core")
-    assert role_pid(lab, "clock") == pid
-    assert lab.ask("clock")["gnss"]["dropped_messages"] > dropped + 20
-    played.say_octets(b"\n")
-    wait_for(lab, ("locked",), PATIENCE_S)
-    is_true(lab, "after-garbage")

@@ -67,22 +67,27 @@ def test_the_wire_tells_a_line_that_goes_on_until_the_clock_role_is_another(lab)
 @pytest.mark.parametrize("nts", [False, True])
 def test_chronyd_takes_the_finer_root_dispersion(lab, nts):
     """The control is a chronyd that does not ask: it sees steps of 15 us, told to the microsecond, and nothing else."""
-    seen = {}
-    for extra in ("", "extfield F323"):
-        values = seen.setdefault(bool(extra), set())
-        daemon = chrony.Daemon(lab.client_namespace, lab.state / f"mono-{nts}-{bool(extra)}", lab.record, "4",
-                               server=network.NAME, nts=nts, ca=lab.ca, extra=f"minpoll 0 maxpoll 0 {extra}")
-        try:
-            deadline = time.monotonic() + 40
-            while int((data := daemon.report("ntpdata")).get("Total valid RX", "0")) < 8:
-                assert time.monotonic() < deadline, daemon.log()
+    seen, daemons, enough = {False: set(), True: set()}, {}, {}
+    try:
+        for takes, extra in ((False, ""), (True, "extfield F323")):
+            daemons[takes] = chrony.Daemon(lab.client_namespace, lab.state / f"mono-{nts}-{takes}", lab.record, "4",
+                                           server=network.NAME, nts=nts, ca=lab.ca,
+                                           extra=f"minpoll 0 maxpoll 0 {extra}")
+        deadline = time.monotonic() + 40
+        while len(enough) < len(daemons):
+            for takes, daemon in daemons.items():
+                data = daemon.report("ntpdata")
                 if int(data.get("Total valid RX", "0")) > 0:
-                    values.add(float(data["Root dispersion"].split()[0]))
-                time.sleep(0.3)
+                    seen[takes].add(float(data["Root dispersion"].split()[0]))
+                if int(data.get("Total valid RX", "0")) >= 8:
+                    enough[takes] = data
+                assert time.monotonic() < deadline or takes in enough, daemon.log()
+            time.sleep(0.3)
+        for data in enough.values():
             assert data["Authenticated"] == ("Yes" if nts else "No") and data["Leap status"] == "Normal"
             assert data["NTP tests"].split()[:2] == ["111", "111"], data
-            values.add(float(data["Root dispersion"].split()[0]))
-        finally:
+    finally:
+        for daemon in daemons.values():
             daemon.stop()
 
     def is_on_a_step(dispersion_s):

@@ -70,6 +70,9 @@ class PlayedGpsd(threading.Thread):
         self.clients = []
         self.watches = []  # what clients asked for
         self.is_over = False
+        self.interfere_no_more()
+
+    def interfere_no_more(self):
         self.mode = 3
         self.message_off_s = 0  # of the second that messages name
         self.pulse_late_s = 0.0
