@@ -1,7 +1,8 @@
 """K09 for the tiers whose instructions valgrind does not know: MemorySanitizer follows the secrets of watched_tiers.cc
 through them, built by clang with the rules of msan_intrinsics.h, and shadows.cc tests a rule for every intrinsic that
 a tier uses. Which tiers these are, their files say (tier_files.py), and the build which instructions each may use.
-Objects are kept in build/secrets by ccache's judgement: a second run compiles only what has changed."""
+Objects are kept in build/secrets by ccache's judgement: a second run compiles only what has changed, in whichever
+worktree, since no path in a command tells which one it is."""
 
 import concurrent.futures
 import os
@@ -16,8 +17,8 @@ ROOT = tier_files.ROOT
 BUILD = ROOT / "build" / "secrets"
 pytestmark = pytest.mark.skipif(not tier_files.is_x86(), reason="the wide tiers are of x86-64")
 REPORTED, CPU_LACKS_IT = 99, 3
-BASE = ["-std=c++20", "-O1", "-g1", "-fsanitize=memory", f"-I{ROOT}"]
-RULES = ["-include", str(ROOT / "tests" / "secrets" / "msan_intrinsics.h")]
+BASE = ["-std=c++20", "-O1", "-g1", "-fsanitize=memory", "-I."]
+RULES = ["-include", "tests/secrets/msan_intrinsics.h"]
 TIERS = tier_files.wide_tiers()
 ALL_SETS = frozenset().union(*(tier.sets for tier in TIERS))  # shadows.cc has an instruction of each
 NAMES = [tier.name for tier in TIERS]
@@ -26,7 +27,7 @@ LEAKS = ["branch", "lookup", "compare"]
 
 def compiled(source, flags):
     made = BUILD / (source.stem + ".o")
-    done = subprocess.run(["ccache", "clang++-14", *BASE, *flags, "-c", source, "-o", made],
+    done = subprocess.run(["ccache", "clang++-14", *BASE, *flags, "-c", source.relative_to(ROOT), "-o", made], cwd=ROOT,
                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
     assert done.returncode == 0, done.stdout[-4000:]
     return made

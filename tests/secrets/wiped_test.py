@@ -2,6 +2,7 @@
 by a function that stops at the first difference. wiped.cc (secrets, a client) and wiped_server.cc are built here with
 the packet core, by each compiler anew; the tiers are those of build/, as shipped."""
 
+import functools
 import pathlib
 import shutil
 import subprocess
@@ -30,7 +31,8 @@ def built(request):
     sources = [*CORE, *(f"tests/secrets/{program}.cc" for program in PROGRAMS)]
     objects = {source: folder / (pathlib.Path(source).stem + ".o") for source in sources}
     for source, made in objects.items():
-        subprocess.run(["ccache", *compiler, "-std=c++20", f"-I{ROOT}", "-c", ROOT / source, "-o", made], check=True)
+        subprocess.run(["ccache", *compiler, "-std=c++20", "-I.", "-c", source, "-o", made], cwd=ROOT,
+                       check=True)
     libraries = [*sorted(BUILD.glob("nts/siv/lib*.a")), *sorted(BUILD.glob("nts/gcm_siv/lib*.a"))]
     for program in PROGRAMS:
         own = [objects[source] for source in [*CORE, f"tests/secrets/{program}.cc"]]
@@ -39,7 +41,9 @@ def built(request):
     return folder
 
 
+@functools.cache
 def run(program, *words):
+    """Once, however many look at it: it takes a while, and says the same again."""
     return subprocess.run([program, *words], stdout=subprocess.PIPE, text=True, check=False)
 
 
