@@ -4,16 +4,13 @@
 #include "control/clock_engine.h"
 
 #include <cstdlib>
-#include <cstring>
 #include <filesystem>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <sys/socket.h>
-#include <sys/un.h>
 
-#include "control/descriptor.h"
 #include "hwclock/calendar.h"
 #include "tests/control/played_upstreams.h"
+#include "tests/control/sock_sample.h"
 
 namespace control {
 namespace {
@@ -26,16 +23,6 @@ using testing::HasSubstr;
 
 const LeapPlan inserted{37, 1, *hwclock::utc_seconds_of({2028, 7, 1, 0, 0, 0}) + 38};
 constexpr double day_s = 86'400.0;
-
-// As chrony's SOCK protocol has it.
-struct SockSample {
-  timeval at;
-  double offset_s;
-  std::int32_t is_pulse;
-  std::int32_t leap;
-  std::int32_t pad;
-  std::int32_t magic;
-};
 
 class ClockEngineTest : public testing::Test {
  protected:
@@ -65,21 +52,7 @@ class ClockEngineTest : public testing::Test {
 
   // The kernel's clock is true, and pulses are stamped by it.
   void send_sample(bool is_pulse = false) {
-    const std::int64_t now_ns = world_->utc_ns();
-    const SockSample sample{{now_ns / PlayedWorld::ns_per_s, now_ns % PlayedWorld::ns_per_s / 1000},
-                            0.0,
-                            is_pulse ? 1 : 0,
-                            0,
-                            0,
-                            0x534f434b};
-    const Descriptor out(::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0));
-    sockaddr_un address{};
-    address.sun_family = AF_UNIX;
-    const std::string path = config_.gnss.pulse.path;
-    std::memcpy(address.sun_path, path.c_str(), path.size());
-    // Until the engine has made its socket, nobody hears.
-    static_cast<void>(::sendto(out.get(), &sample, sizeof sample, MSG_DONTWAIT,
-                               reinterpret_cast<const sockaddr*>(&address), sizeof address));
+    tests::send_sock_sample(config_.gnss.pulse.path, world_->utc_ns(), is_pulse);
   }
 
   void pass() {

@@ -9,9 +9,7 @@
 #include <functional>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 #include <sys/wait.h>
 #include <thread>
 #include <unistd.h>
@@ -21,6 +19,7 @@
 #include "control/oscillator_file.h"
 #include "dataplane/shm/segment.h"
 #include "hwclock/tsc.h"
+#include "tests/control/sock_sample.h"
 
 namespace control {
 namespace {
@@ -33,17 +32,6 @@ using testing::Not;
 using namespace std::chrono_literals;
 
 constexpr auto patience = 60s;  // far beyond what anything here needs, on a busy machine too
-
-// As chrony's SOCK protocol has it: a sample, which names its second itself, so none waits for the next one.
-struct SockSample {
-  timeval at;
-  double offset_s;
-  std::int32_t is_pulse;
-  std::int32_t leap;
-  std::int32_t pad;
-  std::int32_t magic;
-};
-static_assert(sizeof(SockSample) == 40);
 
 class ClockMemory : public testing::Test {
  protected:
@@ -91,18 +79,11 @@ class ClockMemory : public testing::Test {
     return {std::istreambuf_iterator<char>(file), {}};
   }
 
+  // It names its second itself, so none waits for the next one.
   void send_sample() {
     timespec now{};
     ::clock_gettime(CLOCK_REALTIME, &now);
-    const SockSample sample{{now.tv_sec, now.tv_nsec / 1000}, 0.0, 0, 0, 0, 0x534f434b};
-    const Descriptor out(::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0));
-    sockaddr_un address{};
-    address.sun_family = AF_UNIX;
-    const std::string path = config_.gnss.pulse.path;
-    std::memcpy(address.sun_path, path.c_str(), path.size());
-    // Until the role has made its socket, nobody hears.
-    static_cast<void>(::sendto(out.get(), &sample, sizeof sample, MSG_DONTWAIT,
-                               reinterpret_cast<const sockaddr*>(&address), sizeof address));
+    tests::send_sock_sample(config_.gnss.pulse.path, now.tv_sec * std::int64_t{1'000'000'000} + now.tv_nsec);
   }
 
   // Sends twenty samples a second until `is_enough`; how many were sent, or 0 when it never was.
