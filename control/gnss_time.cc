@@ -246,7 +246,9 @@ std::string GnssTime::why_not_better() const {
            " s from ours";
   }
   const hwclock::NumberingDoubt numbering = discipline_->number().doubt();
-  const bool lacks_numbers = config_.gnss.has_receiver() && numbering != hwclock::NumberingDoubt::none;
+  // Samples name their seconds themselves.
+  const bool wants_numbers = config_.gnss.has_receiver() || inputs_.counters().pulses != 0;
+  const bool lacks_numbers = wants_numbers && numbering != hwclock::NumberingDoubt::none;
   return lacks_numbers ? sentence_of(numbering) : "no pulses come that agree with the oscillator";
 }
 

@@ -242,21 +242,27 @@ TEST_F(ClockEngineTest, H03_WhatAReceiverPromisedIsItsOwnToHoldOver) {
 }
 
 // Pulses that name no second, and nobody but the upstreams to name it.
-TEST_F(ClockEngineTest, WitnessesWithNtsNameTheSecondsOfPulsesAndOthersDoNot) {
-  for (const bool are_authenticated : {false, true}) {
-    SCOPED_TRACE(are_authenticated);
+TEST_F(ClockEngineTest, WitnessesWithNtsNameTheSecondsOfPulsesAndOthersOnlyWhereTheyMay) {
+  struct Case {
+    bool are_authenticated, may_any, locks;
+  };
+  for (const Case& one : {Case{true, false, true}, {false, false, false}, {false, true, true}}) {
+    SCOPED_TRACE(testing::Message() << one.are_authenticated << one.may_any);
+    config_.clock.unauthenticated_date = one.may_any;
     upstreams_ = PlayedUpstreams(3, 0);
     for (std::size_t i = 0; i < 3; ++i) {
       config_.upstreams[i].trust = UpstreamTrust::witness;
       upstreams_.panel.member(i).may_lead = false;
-      upstreams_.panel.member(i).authenticated = are_authenticated;
+      upstreams_.panel.member(i).authenticated = one.are_authenticated;
     }
     state_ = {};
     begin(2 * 86'400);
     sends_pulses_ = true;
     for (int i = 0; i < 8 * 120; ++i) ASSERT_NO_FATAL_FAILURE(pass());
-    EXPECT_EQ(state_.state == State::locked, are_authenticated);
-    EXPECT_EQ(state_.leap == 3, !are_authenticated);
+    EXPECT_EQ(state_.state == State::locked, one.locks);
+    EXPECT_EQ(state_.leap == 3, !one.locks);
+    if (!one.locks)
+      EXPECT_THAT(engine_->sentence(), HasSubstr("nobody says in time which second they begin"));
   }
 }
 
