@@ -292,7 +292,13 @@ std::string GnssTime::reference() const {
 }
 
 std::string GnssTime::sentence() const {
-  if (left_behind_) return "holding over what an earlier run served, until the pulses have taught this one";
+  if (left_behind_) {
+    const std::string held = "holding over what an earlier run served";
+    const bool is_learning = discipline_->state() == hwclock::State::warmup &&
+                             !discipline_->is_contradicted() && inputs_.trouble().empty();
+    return is_learning ? held + ", until the pulses have taught this one"
+                       : held + "; this one has no time: " + why_not_better();
+  }
   const std::string error = text_of_duration(
       static_cast<std::int64_t>(hwclock::dispersion_ns_at(state_, now_tick_) + state_.root_delay_ns / 2));
   switch (discipline_->state()) {

@@ -7,6 +7,8 @@
 #include <filesystem>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
 
 #include "hwclock/calendar.h"
 #include "tests/control/played_upstreams.h"
@@ -20,6 +22,7 @@ using hwclock::LeapPlan;
 using hwclock::Source;
 using hwclock::State;
 using testing::HasSubstr;
+using testing::StartsWith;
 
 const LeapPlan inserted{37, 1, *hwclock::utc_seconds_of({2028, 7, 1, 0, 0, 0}) + 38};
 constexpr double day_s = 86'400.0;
@@ -236,9 +239,52 @@ TEST_F(ClockEngineTest, H03_WhatAReceiverPromisedIsItsOwnToHoldOver) {
   ASSERT_NO_FATAL_FAILURE(pass());
   EXPECT_EQ(state_.state, State::holdover);
   EXPECT_EQ(state_.source, Source::pps);
-  EXPECT_THAT(engine_->sentence(), HasSubstr("until the pulses have taught"));
+  for (int i = 0; i < 8; ++i) ASSERT_NO_FATAL_FAILURE(pass());
+  EXPECT_EQ(state_.state, State::holdover);
+  EXPECT_EQ(engine_->sentence(),
+            "holding over what an earlier run served, until the pulses have taught this one");
   ASSERT_TRUE(until(State::locked));
   EXPECT_EQ(state_.step_count, before.step_count);
+}
+
+// A receiver that is away, and then gpsd that refuses.
+TEST_F(ClockEngineTest, H03_WhoHoldsOverAndHearsNothingSaysWhyAndPromisesNoLesson) {
+  begin(2 * 86'400);
+  for (PlayedServer& server : upstreams_.servers) server.announces = 0;
+  has_pulses_ = true;
+  ASSERT_TRUE(until(State::locked));
+  const ClockState before = state_;
+  has_pulses_ = false;
+  restart(before);
+  for (int i = 0; i < 8; ++i) ASSERT_NO_FATAL_FAILURE(pass());
+  EXPECT_EQ(
+      engine_->sentence(),
+      "holding over what an earlier run served; this one has no time: no pulses come that agree with the "
+      "oscillator");
+  config_.gnss.receiver = directory_ / "line";
+  restart(before);
+  ASSERT_NO_FATAL_FAILURE(pass());
+  EXPECT_EQ(state_.state, State::holdover);
+  EXPECT_THAT(engine_->sentence(),
+              StartsWith("holding over what an earlier run served; this one has no time: "));
+  EXPECT_THAT(engine_->sentence(), HasSubstr(config_.gnss.receiver.native()));
+
+  // Bound, and nobody listens there.
+  const Descriptor taken(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  socklen_t bytes = sizeof address;
+  ASSERT_EQ(::bind(taken.get(), reinterpret_cast<const sockaddr*>(&address), bytes), 0);
+  ASSERT_EQ(::getsockname(taken.get(), reinterpret_cast<sockaddr*>(&address), &bytes), 0);
+  config_.gnss.receiver.clear();
+  config_.gnss.gpsd = GpsdAddress{"127.0.0.1", ntohs(address.sin_port)};
+  config_.gnss.pulse.kind = PulseKind::gpsd;
+  restart(before);
+  ASSERT_NO_FATAL_FAILURE(pass());
+  engine_->inputs()->read_receiver();
+  EXPECT_THAT(engine_->sentence(), HasSubstr("this one has no time: gpsd at 127.0.0.1:"));
+  EXPECT_THAT(engine_->sentence(), HasSubstr("says nothing: Connection refused"));
 }
 
 // Pulses that name no second, and nobody but the upstreams to name it.
