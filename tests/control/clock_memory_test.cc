@@ -1,7 +1,6 @@
 // What the clock role remembers of its oscillator from one run to the next, as a process with a real file.
 
 #include <csignal>
-#include <cstring>
 #include <ctime>
 #include <fcntl.h>
 #include <filesystem>
@@ -9,8 +8,8 @@
 #include <functional>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <optional>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <thread>
 #include <unistd.h>
 
@@ -19,6 +18,7 @@
 #include "control/oscillator_file.h"
 #include "dataplane/shm/segment.h"
 #include "hwclock/tsc.h"
+#include "tests/control/role_process.h"
 #include "tests/control/sock_sample.h"
 
 namespace control {
@@ -47,7 +47,7 @@ class ClockMemory : public testing::Test {
     fs::create_directory(pages_ / "memory");
   }
   void TearDown() override {
-    if (pid_ > 0) end(SIGKILL);
+    role_.reset();
     if (!pages_.empty()) fs::remove_all(pages_);
   }
 
@@ -55,24 +55,11 @@ class ClockMemory : public testing::Test {
   void start() {
     fs::remove_all(pages_ / "clock");
     fs::create_directory(pages_ / "clock");
-    pid_ = ::fork();
-    ASSERT_GE(pid_, 0);
-    if (pid_ != 0) return;
-    const Descriptor out(::open((pages_ / "log").c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0600));
-    ::dup2(out.get(), STDERR_FILENO);
-    try {
-      ::_exit(run_clock(config_));
-    } catch (const std::exception& error) {
-      static_cast<void>(!::write(STDERR_FILENO, error.what(), std::strlen(error.what())));
-      ::_exit(99);
-    }
-  }
-  int end(int signal) {
-    ::kill(pid_, signal);
-    int status = 0;
-    ::waitpid(pid_, &status, 0);
-    pid_ = -1;
-    return WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
+    role_.emplace([this] {
+      const Descriptor out(::open((pages_ / "log").c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0600));
+      ::dup2(out.get(), STDERR_FILENO);
+      return run_clock(config_);
+    });
   }
   [[nodiscard]] std::string log() const {
     std::ifstream file(pages_ / "log");
@@ -111,14 +98,14 @@ class ClockMemory : public testing::Test {
     start();
     int locked_for = 0;
     ASSERT_GT(feed([&] { return is_locked() && ++locked_for > 80; }), 0) << log();
-    ASSERT_EQ(end(SIGTERM), 0);
+    ASSERT_EQ(role_->end(SIGTERM), 0);
     ASSERT_TRUE(fs::exists(config_.gnss.memory)) << log();
   }
   [[nodiscard]] bool says(const std::string& text) const { return log().find(text) != std::string::npos; }
 
   fs::path pages_;
   Config config_;
-  pid_t pid_ = -1;
+  std::optional<tests::RoleProcess> role_;
 };
 
 TEST_F(ClockMemory, IsSavedAtTheEndForItsEyesOnlyAndAgreesWithTheNextPulses) {
@@ -132,7 +119,7 @@ TEST_F(ClockMemory, IsSavedAtTheEndForItsEyesOnlyAndAgreesWithTheNextPulses) {
   EXPECT_GT(feed([&] { return is_locked(); }), 0) << log();
   EXPECT_TRUE(says("the pulses agree with what was remembered")) << log();
   EXPECT_FALSE(says("learned anew")) << log();
-  EXPECT_EQ(end(SIGTERM), 0);
+  EXPECT_EQ(role_->end(SIGTERM), 0);
 }
 
 TEST_F(ClockMemory, WhatCannotBeBelievedIsSaidOnceAndCostsNoLock) {
@@ -155,13 +142,13 @@ TEST_F(ClockMemory, WhatCannotBeBelievedIsSaidOnceAndCostsNoLock) {
     std::ofstream(config_.gnss.memory, std::ios::binary | std::ios::trunc) << octets;
     start();
     EXPECT_GT(feed([&, wanted = sentence] { return says(wanted); }), 0) << sentence << "\n" << log();
-    EXPECT_EQ(end(SIGTERM), 0);
+    EXPECT_EQ(role_->end(SIGTERM), 0);
   }
   start();  // with the last of them, to the end
   EXPECT_GT(feed([&] { return is_locked(); }), 0) << log();
   const std::string text = log();
   EXPECT_EQ(text.find("learned anew"), text.rfind("learned anew")) << text;
-  EXPECT_EQ(end(SIGTERM), 0);
+  EXPECT_EQ(role_->end(SIGTERM), 0);
 }
 
 TEST_F(ClockMemory, OfAnotherMachineOrRateIsRefused) {
@@ -179,7 +166,7 @@ TEST_F(ClockMemory, OfAnotherMachineOrRateIsRefused) {
   ASSERT_EQ(save_oscillator(config_.gnss.memory, memory), "");
   start();
   EXPECT_GT(feed([&] { return says("it is of a counter that ticks at another rate"); }), 0) << log();
-  EXPECT_EQ(end(SIGTERM), 0);
+  EXPECT_EQ(role_->end(SIGTERM), 0);
 }
 
 TEST_F(ClockMemory, AFileThatOthersMayWriteOrThatIsNoneIsNotRead) {
