@@ -427,8 +427,9 @@ TEST_F(ClockEngineTest, WitnessesWithNtsNameTheSecondsOfPulsesAndOthersOnlyWhere
     for (int i = 0; i < 8 * 120; ++i) ASSERT_NO_FATAL_FAILURE(pass());
     EXPECT_EQ(state_.state == State::locked, one.locks);
     EXPECT_EQ(state_.leap == 3, !one.locks);
-    if (!one.locks)
+    if (!one.locks) {
       EXPECT_THAT(engine_->sentence(), HasSubstr("nobody says in time which second they begin"));
+    }
   }
 }
 
