@@ -95,8 +95,8 @@ void ClockEngine::date_pulses(const hwclock::ClockState& theirs, const hwclock::
     guess.ns_per_tick = 1e9 / static_cast<double>(theirs.tsc_hz);
   }
   const auto fresh_ticks = static_cast<std::uint64_t>(fresh_s * tick_hz_);
-  const auto utc_ns =
-      hwclock::date_of(knows_rate ? panel_ : panel_.since(clock.tsc - fresh_ticks), guess, false);
+  const auto utc_ns = hwclock::date_of(knows_rate ? panel_ : panel_.since(clock.tsc - fresh_ticks), guess,
+                                       config_.clock.unauthenticated_date);
   if (utc_ns) gnss_->take_date(clock.tsc, *utc_ns);
 }
 

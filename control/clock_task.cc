@@ -159,8 +159,8 @@ class ClockTask {
   // Its messages are read as they come: how long after the pulse they do says which second it began.
   asio::awaitable<void> hear_receiver(GnssInputs& inputs) {
     return hear_for_ever(
-        io_, [&inputs] { return inputs.receiver_fd(); }, [&inputs] { inputs.read_receiver(); },
-        {receiver_pause, interval});
+        io_, [&inputs] { return inputs.receiver_fd(); },
+        [&inputs] { inputs.read_receiver(hwclock::read_tsc_in_order()); }, {receiver_pause, interval});
   }
 
   void report_engine(const hwclock::ClockState& served) {

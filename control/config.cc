@@ -175,7 +175,8 @@ std::vector<Section> sections_of(Config& config) {
         {"holdover_max_error_us", [&](V v) { clock.holdover_max_error_us = read_number(v, 1, 16'000'000); }},
         {"drift_ppb", [&](V v) { clock.drift_ppb = read_number(v, 1, 500'000); }},
         {"upstream_max_error_us", [&](V v) { clock.upstream_max_error_us = read_number(v, 1, 1'500'000); }},
-        {"upstream_quorum", [&](V v) { clock.upstream_quorum = read_number(v, 1, 16); }}}},
+        {"upstream_quorum", [&](V v) { clock.upstream_quorum = read_number(v, 1, 16); }},
+        {"unauthenticated_date", [&](V v) { clock.unauthenticated_date = read_boolean(v); }}}},
       {"gnss",
        {{"receiver", [&](V v) { gnss.receiver = read_file_path(v); }},
         {"baud", [&](V v) { gnss.baud = read_baud(v); }},
@@ -357,10 +358,11 @@ void require_complete(const Config& config, const std::string& file) {
     if (config.gnss.pulse.kind == PulseKind::none) {
       missing("[gnss] pulse", "write where the pulses come from, like \"pps:/dev/pps0\"");
     }
-    if (!config.gnss.has_receiver() && !is_numbered && !has_fallback(config)) {
+    if (!config.gnss.has_receiver() && !is_numbered && !has_date(config)) {
       missing("[gnss] receiver",
-              "write the receiver's serial line: it says which second a pulse begins; or let gpsd or an "
-              "[[upstream]] say it");
+              "write the receiver's serial line: it says which second a pulse begins; or let [gnss] gpsd say "
+              "it, an [[upstream]] with nts = true, or, with [clock] unauthenticated_date = true, any "
+              "[[upstream]]");
     }
   }
   const auto& aeads = config.nts_ke.aeads;

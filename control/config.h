@@ -171,6 +171,7 @@ struct Config {
     hwclock::SmearKind smear = hwclock::SmearKind::none;  // how [server] smeared_addresses meet a leap second
     std::uint32_t upstream_max_error_us = 1'000'000;      // beyond this, time from upstreams is none
     std::uint32_t upstream_quorum = 2;  // so many authenticated ones may contradict a receiver
+    bool unauthenticated_date = false;  // upstreams without NTS may name the second of pulses too
   } clock;
 
   // Of source "gnss": a receiver, its pulses, and what is known of both.

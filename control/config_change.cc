@@ -125,6 +125,7 @@ constexpr Row rows[] = {
     row<&Config::clock, &Clock::drift_ppb>("[clock] drift_ppb", Taken::at_restart),
     row<&Config::clock, &Clock::upstream_max_error_us>("[clock] upstream_max_error_us", Taken::at_restart),
     row<&Config::clock, &Clock::upstream_quorum>("[clock] upstream_quorum", Taken::at_restart),
+    row<&Config::clock, &Clock::unauthenticated_date>("[clock] unauthenticated_date", Taken::at_restart),
     row<&Config::gnss, &Gnss::receiver>("[gnss] receiver", Taken::at_restart),
     row<&Config::gnss, &Gnss::baud>("[gnss] baud", Taken::at_restart),
     row<&Config::gnss, &Gnss::gpsd>("[gnss] gpsd", Taken::at_restart),

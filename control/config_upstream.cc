@@ -122,6 +122,11 @@ bool has_fallback(const Config& config) {
                      [](const Upstream& one) { return one.trust == UpstreamTrust::fallback; });
 }
 
+bool has_date(const Config& config) {
+  return std::any_of(config.upstreams.begin(), config.upstreams.end(),
+                     [&](const Upstream& one) { return one.nts || config.clock.unauthenticated_date; });
+}
+
 void require_upstreams_agree(const Config& config, const std::string& file) {
   if (config.clock.source == ClockSource::upstream && !has_fallback(config)) {
     refuse_at(file, {0, 0}, "[clock] source is \"upstream\", and no [[upstream]] may give the time",

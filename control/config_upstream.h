@@ -19,6 +19,9 @@ inline constexpr std::string_view upstream_section = "upstream";
 // True when one of them may give the time.
 [[nodiscard]] bool has_fallback(const Config& config);
 
+// True when one of them may name the second of pulses that come without a receiver.
+[[nodiscard]] bool has_date(const Config& config);
+
 // Refuses a source "upstream" without anybody to ask. `file` stands in the message.
 void require_upstreams_agree(const Config& config, const std::string& file);
 

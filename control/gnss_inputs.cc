@@ -105,14 +105,13 @@ void GnssInputs::open_missing() {
   trouble_ = std::move(trouble);
 }
 
-void GnssInputs::read_receiver() {
+void GnssInputs::read_receiver(std::uint64_t tick) {
   if (gpsd_) {
-    read_gpsd(hwclock::read_tsc_in_order());
+    read_gpsd(tick);
     return;
   }
   std::array<std::uint8_t, line_octets_max> room;
   std::size_t count = 0;
-  const std::uint64_t tick = hwclock::read_tsc_in_order();
   switch (hwclock::read_line(receiver_line_.get(), room, count)) {
     case hwclock::LineRead::octets:
       if (const auto told = receiver_.take(std::span(room).first(count), tick)) {

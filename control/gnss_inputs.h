@@ -53,8 +53,8 @@ class GnssInputs {
   // The receiver's descriptor or gpsd's, to wait for; -1 while there is none.
   [[nodiscard]] int receiver_fd() const noexcept { return gpsd_ ? gpsd_->fd() : receiver_line_.get(); }
 
-  // Reads what the receiver has said. Call when its descriptor is readable.
-  void read_receiver();
+  // Reads what the receiver has said until `tick`, which is now. Call when its descriptor is readable.
+  void read_receiver(std::uint64_t tick);
 
   // What somebody else than a receiver says of a pulse that it follows. It waits its turn behind that pulse.
   void take_time_of_day(const hwclock::TimeOfDay& time_of_day) {

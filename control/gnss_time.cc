@@ -10,7 +10,6 @@
 #include "control/log.h"
 #include "control/oscillator_file.h"
 #include "control/query_report.h"
-#include "hwclock/announced_leap.h"
 #include "hwclock/calendar.h"
 #include "hwclock/reference_id.h"
 
@@ -59,6 +58,12 @@ const char* sentence_of(hwclock::MemoryFate fate) noexcept {
   }
 }
 
+// Who may announce a leap second: who may contradict our time, or name its seconds.
+hwclock::AnnouncedLeap announced_by(const Config& config) {
+  const bool is_anybody = config.clock.unauthenticated_date && !config.gnss.has_receiver();
+  return is_anybody ? hwclock::AnnouncedLeap() : hwclock::AnnouncedLeap(config.clock.upstream_quorum);
+}
+
 }  // namespace
 
 hwclock::DisciplinePolicy discipline_policy(const Config& config, std::int32_t precision) {
@@ -102,6 +107,7 @@ GnssTime::GnssTime(const Config& config, std::uint64_t tsc_hz, std::int32_t prec
       inputs_(config.gnss, tsc_hz, leaps_, hwclock::written_utc_s),
       discipline_(std::make_unique<hwclock::Discipline>(tsc_hz, discipline_policy(config, precision))),
       witnesses_(tsc_hz, config.clock.upstream_quorum),
+      announced_(announced_by(config)),
       left_behind_(left_behind) {
   if (left_behind_) {
     if (const auto change = hwclock::change_left_behind(*left_behind_, leaps_)) leaps_.learn(*change);
@@ -171,20 +177,46 @@ void GnssTime::tend_memory() {
 }
 
 // The receiver knows best, if it says so; then the table.
+hwclock::LeapPlan GnssTime::known_leap(std::int64_t tai_s) const {
+  const hwclock::LeapPlan table = leaps_.plan_around(tai_s);
+  return inputs_.receiver().plan_with(table, tai_s - table.tai_minus_utc_s);
+}
+
 void GnssTime::plan_leap(const hwclock::Reading& clock) {
   const bool has_time = discipline_->estimator().accepted_count() != 0;
   const std::int64_t tai_s = has_time
                                  ? discipline_->estimator().at(clock.tsc).time.ns / ns_per_s
                                  : clock.ns / ns_per_s + leaps_.plan_at(clock.ns / ns_per_s).tai_minus_utc_s;
-  const hwclock::LeapPlan table = leaps_.plan_around(tai_s);
-  const hwclock::LeapPlan plan = inputs_.receiver().plan_with(table, tai_s - table.tai_minus_utc_s);
-  plan_ = plan;
-  discipline_->set_leap(plan);
+  plan_ = known_leap(tai_s);
+  if (plan_.change_s == 0 && announced_plan_) plan_ = *announced_plan_;
+  discipline_->set_leap(plan_);
+}
+
+// A receiver that tells no leap seconds, or too late (NMEA, gpsd), names the second behind one as we name the
+// one before: under a table that may lack it, only who is told beforehand stays right.
+void GnssTime::hear_announced(const hwclock::UpstreamPanel& panel, std::int64_t tai_s) {
+  announced_plan_.reset();
+  const std::int32_t tai_minus_utc_s = leaps_.plan_around(tai_s).tai_minus_utc_s;
+  const hwclock::LeapPlan known = known_leap(tai_s);
+  const auto& told = inputs_.receiver().leap();
+  const bool tells = known.tai_minus_utc_s != tai_minus_utc_s || (told && told->is_change_valid);
+  if (known.change_s != 0 || tells) return;
+  const auto plan = announced_.hear(panel, tai_s, tai_minus_utc_s);
+  if (!plan || leaps_.expires_utc_s() > plan->change_tai_s - plan->tai_minus_utc_s - plan->change_s) return;
+  announced_plan_ = plan;
+  const bool is_sure =
+      discipline_->state() == hwclock::State::locked || discipline_->state() == hwclock::State::holdover;
+  if (!is_sure || !hwclock::is_decided(*plan, tai_s) || !leaps_.learn(*plan)) return;
+  log(Severity::notice,
+      "the upstreams announced a leap second that neither the receiver nor the table tells: TAI minus UTC "
+      "becomes " +
+          std::to_string(plan->tai_minus_utc_s + plan->change_s) + " s");
 }
 
 void GnssTime::hear_witnesses(const hwclock::UpstreamPanel& panel, std::uint64_t tick) {
   const hwclock::Estimator& estimator = discipline_->estimator();
   if (estimator.accepted_count() == 0) return;
+  hear_announced(panel, estimator.at(tick).time.ns / ns_per_s);
   const auto heard = witnesses_.hear(panel, {tick, estimator.at(tick).time.ns, estimator.ns_per_tick(tick)},
                                      plan_, discipline_->error_ns(tick));
   if (!heard) return;
@@ -246,7 +278,9 @@ std::string GnssTime::why_not_better() const {
            " s from ours";
   }
   const hwclock::NumberingDoubt numbering = discipline_->number().doubt();
-  const bool lacks_numbers = config_.gnss.has_receiver() && numbering != hwclock::NumberingDoubt::none;
+  // Samples name their seconds themselves.
+  const bool wants_numbers = config_.gnss.has_receiver() || inputs_.counters().pulses != 0;
+  const bool lacks_numbers = wants_numbers && numbering != hwclock::NumberingDoubt::none;
   return lacks_numbers ? sentence_of(numbering) : "no pulses come that agree with the oscillator";
 }
 
@@ -290,7 +324,13 @@ std::string GnssTime::reference() const {
 }
 
 std::string GnssTime::sentence() const {
-  if (left_behind_) return "holding over what an earlier run served, until the pulses have taught this one";
+  if (left_behind_) {
+    const std::string held = "holding over what an earlier run served";
+    const bool is_learning = discipline_->state() == hwclock::State::warmup &&
+                             !discipline_->is_contradicted() && inputs_.trouble().empty();
+    return is_learning ? held + ", until the pulses have taught this one"
+                       : held + "; this one has no time: " + why_not_better();
+  }
   const std::string error = text_of_duration(
       static_cast<std::int64_t>(hwclock::dispersion_ns_at(state_, now_tick_) + state_.root_delay_ns / 2));
   switch (discipline_->state()) {

@@ -13,6 +13,7 @@
 #include "control/config.h"
 #include "control/gnss_inputs.h"
 #include "control/messages.h"
+#include "hwclock/announced_leap.h"
 #include "hwclock/discipline.h"
 #include "hwclock/leap_table.h"
 #include "hwclock/upstream_witnesses.h"
@@ -37,7 +38,8 @@ class GnssTime {
   [[nodiscard]] const GnssInputs& inputs() const noexcept { return inputs_; }
   [[nodiscard]] const hwclock::Discipline& discipline() const noexcept { return *discipline_; }
 
-  // What the upstreams say of us. Before each pass; without authenticated ones it changes nothing.
+  // What the upstreams say of us, and of a leap second that nobody else can tell. Before each pass; without
+  // authenticated ones it changes nothing, unless plain ones may name the second of pulses.
   void hear_witnesses(const hwclock::UpstreamPanel& panel, std::uint64_t tick);
 
   // For pulses without a receiver: upstreams say that it is `utc_ns` at `tick`, to better than a tenth of a
@@ -70,6 +72,8 @@ class GnssTime {
   void recall();
   void tend_memory();
   [[nodiscard]] std::unique_ptr<hwclock::OscillatorMemory> memory() const;
+  [[nodiscard]] hwclock::LeapPlan known_leap(std::int64_t tai_s) const;
+  void hear_announced(const hwclock::UpstreamPanel& panel, std::int64_t tai_s);
   void plan_leap(const hwclock::Reading& clock);
   [[nodiscard]] hwclock::ClockState judge(const hwclock::Reading& clock);
   [[nodiscard]] std::string why_not_better() const;
@@ -82,6 +86,8 @@ class GnssTime {
   GnssInputs inputs_;
   std::unique_ptr<hwclock::Discipline> discipline_;  // large
   hwclock::Witnesses witnesses_;
+  hwclock::AnnouncedLeap announced_;
+  std::optional<hwclock::LeapPlan> announced_plan_;  // of the last hearing
   std::optional<hwclock::ClockState> left_behind_;
   hwclock::LeapPlan plan_;
   hwclock::ClockState state_{};

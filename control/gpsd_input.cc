@@ -1,11 +1,11 @@
 #include "control/gpsd_input.h"
 
 #include <algorithm>
-#include <arpa/inet.h>
 #include <array>
+#include <boost/asio/ip/address.hpp>
+#include <boost/asio/ip/tcp.hpp>
 #include <cerrno>
 #include <cstring>
-#include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <string_view>
 #include <sys/socket.h>
@@ -15,31 +15,6 @@ namespace control {
 namespace {
 
 constexpr std::string_view watch = "?WATCH={\"enable\":true,\"json\":true,\"pps\":true};\n";
-
-struct SocketAddress {
-  sockaddr_storage storage{};
-  socklen_t bytes = 0;
-};
-
-SocketAddress socket_address_of(const GpsdAddress& address) {
-  SocketAddress made;
-  if (address.is_ipv6()) {
-    sockaddr_in6 six{};
-    six.sin6_family = AF_INET6;
-    six.sin6_port = htons(address.port);
-    ::inet_pton(AF_INET6, address.host.c_str(), &six.sin6_addr);
-    std::memcpy(&made.storage, &six, sizeof six);
-    made.bytes = sizeof six;
-  } else {
-    sockaddr_in four{};
-    four.sin_family = AF_INET;
-    four.sin_port = htons(address.port);
-    ::inet_pton(AF_INET, address.host.c_str(), &four.sin_addr);
-    std::memcpy(&made.storage, &four, sizeof four);
-    made.bytes = sizeof four;
-  }
-  return made;
-}
 
 // A peer whose machine went without a word is found out within a minute.
 void keep_alive(int fd) {
@@ -74,22 +49,22 @@ void GpsdInput::tend(std::uint64_t tick) {
 }
 
 void GpsdInput::connect(std::uint64_t tick) {
-  const SocketAddress to = socket_address_of(address_);
+  // An address literal, as the configuration requires.
+  const boost::asio::ip::tcp::endpoint to(boost::asio::ip::make_address(address_.host), address_.port);
   begun_tick_ = tick;
   is_greeted_ = false;
   is_given_up_ = false;
   reader_.start_over();
   ++openings_;
-  socket_ = Descriptor(::socket(to.storage.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+  socket_ = Descriptor(::socket(to.protocol().family(), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
   if (!socket_.is_open()) {
     lose(std::strerror(errno), tick);
     return;
   }
   keep_alive(socket_.get());
-  if (::connect(socket_.get(), reinterpret_cast<const sockaddr*>(&to.storage), to.bytes) != 0 &&
-      errno != EINPROGRESS) {
+  const auto bytes = static_cast<socklen_t>(to.size());
+  if (::connect(socket_.get(), to.data(), bytes) != 0 && errno != EINPROGRESS)
     lose(std::strerror(errno), tick);
-  }
 }
 
 void GpsdInput::lose(const std::string& why, std::uint64_t tick) {

@@ -26,11 +26,13 @@ std::optional<LeapPlan> AnnouncedLeap::hear(const UpstreamPanel& panel, std::int
   for (std::size_t i = 0; i < panel.size(); ++i) {
     const UpstreamMember& member = panel.member(i);
     if (!member.has_news || member.reach == 0) continue;
+    if (authenticated_only_ && !member.authenticated) continue;
     ++answering;
     inserting += member.leap == 1 ? 1 : 0;
     removing += member.leap == 2 ? 1 : 0;
   }
-  const std::int32_t change_s = 2 * inserting > answering ? 1 : 2 * removing > answering ? -1 : 0;
+  const auto is_enough = [&](std::size_t saying) { return 2 * saying > answering && saying >= quorum_; };
+  const std::int32_t change_s = is_enough(inserting) ? 1 : is_enough(removing) ? -1 : 0;
   const bool is_usual = may_change_at(midnight_utc_s);
   const LeapPlan told = change_at(midnight_utc_s, tai_minus_utc_s, change_s);
   const bool stands = answering == 0 && plan_.change_tai_s > tai_s;

@@ -1,9 +1,11 @@
 // A leap second that other servers announce and no table has: believed, kept, and remembered.
 //
 // Believed is what more than half of those that answer announce, for a day that may end with one (CLOCK.md
-// section 2.8); the indicator speaks of the current day (RFC 5905 section 7.3). They may take it back until
-// shortly before the change. From then on it will happen, whatever they say: servers clear the indicator
-// early, or say 3 themselves; and whoever decided it puts it into its table (LeapTable::learn). Pure.
+// section 2.8); the indicator speaks of the current day (RFC 5905 section 7.3). For a time that is not theirs
+// only the authenticated ones count, and so many of them must say it as may contradict that time. They may
+// take it back until shortly before the change. From then on it will happen, whatever they say: servers clear
+// the indicator early, or say 3 themselves; and whoever decided it puts it into its table (LeapTable::learn).
+// Pure.
 #pragma once
 
 #include <cstdint>
@@ -22,12 +24,19 @@ class AnnouncedLeap {
   // And so long after it, it is still told of.
   static constexpr std::int64_t told_for_s = 10;
 
+  // Everybody counts, and any majority is enough.
+  AnnouncedLeap() noexcept = default;
+  // Authenticated ones alone count, and at least `quorum` have to announce it.
+  explicit AnnouncedLeap(std::uint32_t quorum) noexcept : authenticated_only_(true), quorum_(quorum) {}
+
   // The change that is announced for the end of the day of `tai_s`, where TAI minus UTC is `tai_minus_utc_s`.
   // While nobody answers, what was announced stands, and what is decided whatever they say.
   [[nodiscard]] std::optional<LeapPlan> hear(const UpstreamPanel& panel, std::int64_t tai_s,
                                              std::int32_t tai_minus_utc_s) noexcept;
 
  private:
+  bool authenticated_only_ = false;
+  std::uint32_t quorum_ = 0;
   LeapPlan plan_;  // change_s 0: none
 };
 

@@ -13,6 +13,7 @@
 #include "bench/dataplane/worker_rig.h"
 #include "bench/load/dpdk_transport.h"
 #include "bench/load/generator.h"
+#include "bench/load/local_clock.h"
 #include "bench/load/session.h"
 #include "dataplane/random_pool.h"
 #include "tests/support/frame_builder.h"
@@ -32,25 +33,6 @@ std::unique_ptr<dataplane::Port> ring_port(const char* name, rte_ring* receive, 
   return std::make_unique<dataplane::Port>(static_cast<std::uint16_t>(id), name, std::uint16_t{1}, buffers);
 }
 
-hwclock::ClockState clock_of_this_machine() {
-  timespec now{};
-  clock_gettime(CLOCK_REALTIME, &now);
-  hwclock::ClockState state{};
-  state.tsc0 = rte_rdtsc();
-  state.ntp0 = nts::ntp_from_utc_ns(std::int64_t{now.tv_sec} * 1'000'000'000 + now.tv_nsec).units;
-  state.reference_ntp = state.ntp0;
-  state.tsc_hz = rte_get_tsc_hz();
-  state.mult = static_cast<std::uint64_t>((static_cast<hwclock::Int128>(1) << 92) /
-                                          static_cast<hwclock::Int128>(state.tsc_hz));
-  state.valid_until = state.tsc0 + 3600 * state.tsc_hz;
-  state.dispersion_rate_ppb = 15000;
-  state.state = hwclock::State::local;
-  state.source = hwclock::Source::local;
-  state.stratum = 10;
-  state.precision = -25;
-  return state;
-}
-
 // A server with one key and a clock like this machine's.
 struct Server {
   Server(const dataplane::Port& port, const nts::siv::Kernels& tier)
@@ -62,7 +44,7 @@ struct Server {
     settings.addresses[0] = tests::address_of(tests::server_ipv4);
     settings_page->settings.publish(settings);
     keys_page->ring.publish(ring);
-    clock_page->clock.publish(clock_of_this_machine());
+    clock_page->clock.publish(local_clock(rte_get_tsc_hz()));
     worker = std::make_unique<dataplane::Worker>(
         dataplane::WorkerSetup{&tier, &current, &line, 1, 0, rte_get_tsc_hz(), {port.queue(0)}});
   }

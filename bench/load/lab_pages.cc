@@ -7,7 +7,6 @@
 #include <chrono>
 #include <cstdio>
 #include <cstring>
-#include <ctime>
 #include <exception>
 #include <filesystem>
 #include <span>
@@ -15,12 +14,12 @@
 #include <string>
 #include <thread>
 
+#include "bench/load/local_clock.h"
 #include "bench/load/session.h"
 #include "dataplane/random_pool.h"
 #include "dataplane/service.h"
 #include "dataplane/shm/segment.h"
 #include "hwclock/tsc.h"
-#include "nts/ntp_time.h"
 
 namespace {
 
@@ -49,28 +48,13 @@ shm::Settings settings_of(const std::string& device, std::uint32_t core) {
   return settings;
 }
 
-hwclock::ClockState clock_of_this_machine() {
+std::uint64_t measured_tsc_hz() {
   const auto begin = std::chrono::steady_clock::now();
   const std::uint64_t begin_tsc = hwclock::read_tsc_in_order();
   std::this_thread::sleep_for(std::chrono::milliseconds(200));
   const std::uint64_t end_tsc = hwclock::read_tsc_in_order();
   const std::chrono::duration<double> passed = std::chrono::steady_clock::now() - begin;
-  hwclock::ClockState state{};
-  timespec now{};
-  clock_gettime(CLOCK_REALTIME, &now);
-  state.tsc0 = hwclock::read_tsc_in_order();
-  state.ntp0 = nts::ntp_from_utc_ns(std::int64_t{now.tv_sec} * 1'000'000'000 + now.tv_nsec).units;
-  state.tsc_hz = static_cast<std::uint64_t>(static_cast<double>(end_tsc - begin_tsc) / passed.count());
-  state.mult = static_cast<std::uint64_t>((static_cast<hwclock::Int128>(1) << 92) /
-                                          static_cast<hwclock::Int128>(state.tsc_hz));
-  state.valid_until = state.tsc0 + 3600 * state.tsc_hz;
-  state.reference_ntp = state.ntp0;
-  state.dispersion_rate_ppb = 15000;
-  state.state = hwclock::State::local;
-  state.source = hwclock::Source::local;
-  state.stratum = 10;
-  state.precision = -25;
-  return state;
+  return static_cast<std::uint64_t>(static_cast<double>(end_tsc - begin_tsc) / passed.count());
 }
 
 void make_pages(const std::filesystem::path& directory, const std::string& device, std::uint32_t core,
@@ -90,7 +74,8 @@ void make_pages(const std::filesystem::path& directory, const std::string& devic
   random.fill(key.key);
   const gid_t group = getegid();
   shm::Segment<shm::KeysPage>::open_writable(directory, group)->ring.publish(ring);
-  shm::Segment<shm::ClockPage>::open_writable(directory, group)->clock.publish(clock_of_this_machine());
+  shm::Segment<shm::ClockPage>::open_writable(directory, group)
+      ->clock.publish(bench::load::local_clock(measured_tsc_hz()));
   shm::Segment<shm::SettingsPage>::open_writable(directory, group)
       ->settings.publish(settings_of(device, core));
   bench::load::write_session(session_file, bench::load::session_under(ring, *tier, random));

@@ -3,17 +3,24 @@
 
 #include "control/clock_engine.h"
 
+#include <cstdio>
 #include <cstdlib>
-#include <cstring>
+#include <ctime>
 #include <filesystem>
+#include <fstream>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <pty.h>
 #include <sys/socket.h>
-#include <sys/un.h>
+#include <unistd.h>
 
 #include "control/descriptor.h"
 #include "hwclock/calendar.h"
+#include "hwclock/leap_table.h"
 #include "tests/control/played_upstreams.h"
+#include "tests/control/sock_sample.h"
 
 namespace control {
 namespace {
@@ -23,18 +30,54 @@ using hwclock::LeapPlan;
 using hwclock::Source;
 using hwclock::State;
 using testing::HasSubstr;
+using testing::StartsWith;
 
 const LeapPlan inserted{37, 1, *hwclock::utc_seconds_of({2028, 7, 1, 0, 0, 0}) + 38};
 constexpr double day_s = 86'400.0;
 
-// As chrony's SOCK protocol has it.
-struct SockSample {
-  timeval at;
-  double offset_s;
-  std::int32_t is_pulse;
-  std::int32_t leap;
-  std::int32_t pad;
-  std::int32_t magic;
+// The compiled table as a list that lacks nothing until `expires_utc_s`.
+std::string list_of_leaps(std::int64_t expires_utc_s) {
+  constexpr std::int64_t posix_minus_ntp_s = 2'208'988'800;
+  const hwclock::LeapTable table = hwclock::LeapTable::compiled();
+  std::string text = "#@\t" + std::to_string(expires_utc_s + posix_minus_ntp_s) + "\n";
+  std::int64_t utc_s = *hwclock::utc_seconds_of({1972, 1, 1, 0, 0, 0});
+  for (hwclock::LeapPlan plan = table.plan_at(utc_s);; plan = table.plan_at(utc_s)) {
+    text += std::to_string(utc_s + posix_minus_ntp_s) + "\t" + std::to_string(plan.tai_minus_utc_s) + "\n";
+    if (plan.change_s == 0) return text;
+    utc_s = plan.change_tai_s - plan.tai_minus_utc_s - plan.change_s;
+  }
+}
+
+// A receiver of NMEA, which names seconds of UTC and tells no leap seconds.
+class PlayedLine {
+ public:
+  PlayedLine() {
+    int master = -1;
+    int slave = -1;
+    char name[64];
+    EXPECT_EQ(::openpty(&master, &slave, name, nullptr, nullptr), 0);
+    master_ = Descriptor(master);
+    slave_ = Descriptor(slave);
+    path_ = name;
+  }
+  [[nodiscard]] const std::filesystem::path& path() const { return path_; }
+
+  void say(std::int64_t utc_s) const {
+    const auto now = static_cast<std::time_t>(utc_s);
+    std::tm civil{};
+    ::gmtime_r(&now, &civil);
+    char body[80];
+    std::strftime(body, sizeof body, "GPRMC,%H%M%S.00,A,5128.6740,N,00000.0090,W,0.0,0.0,%d%m%y,,,A", &civil);
+    unsigned check = 0;
+    for (const char* at = body; *at != 0; ++at) check ^= static_cast<unsigned char>(*at);
+    char sentence[96];
+    const int bytes = std::snprintf(sentence, sizeof sentence, "$%s*%02X\r\n", body, check);
+    EXPECT_EQ(::write(master_.get(), sentence, static_cast<std::size_t>(bytes)), bytes);
+  }
+
+ private:
+  Descriptor master_, slave_;  // the slave stays open, or the line would hang up with its reader
+  std::filesystem::path path_;
 };
 
 class ClockEngineTest : public testing::Test {
@@ -56,6 +99,8 @@ class ClockEngineTest : public testing::Test {
 
   void begin(std::int64_t before_s, const std::optional<ClockState>& on_page = std::nullopt) {
     world_.emplace(inserted, before_s);
+    state_ = {};
+    passes_ = 0;
     restart(on_page);
   }
   void restart(const std::optional<ClockState>& on_page) {
@@ -63,23 +108,19 @@ class ClockEngineTest : public testing::Test {
     engine_.emplace(config_, upstreams_.panel, PlayedWorld::hz, -25, on_page);
   }
 
+  // New ones, that announce the leap second. The engine holds on to them until it is begun anew.
+  void take_upstreams(UpstreamTrust trust, bool are_authenticated) {
+    upstreams_ = PlayedUpstreams(3, 1);
+    for (std::size_t i = 0; i < config_.upstreams.size(); ++i) {
+      config_.upstreams[i].trust = trust;
+      upstreams_.panel.member(i).may_lead = trust == UpstreamTrust::fallback;
+      upstreams_.panel.member(i).authenticated = are_authenticated;
+    }
+  }
+
   // The kernel's clock is true, and pulses are stamped by it.
   void send_sample(bool is_pulse = false) {
-    const std::int64_t now_ns = world_->utc_ns();
-    const SockSample sample{{now_ns / PlayedWorld::ns_per_s, now_ns % PlayedWorld::ns_per_s / 1000},
-                            0.0,
-                            is_pulse ? 1 : 0,
-                            0,
-                            0,
-                            0x534f434b};
-    const Descriptor out(::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0));
-    sockaddr_un address{};
-    address.sun_family = AF_UNIX;
-    const std::string path = config_.gnss.pulse.path;
-    std::memcpy(address.sun_path, path.c_str(), path.size());
-    // Until the engine has made its socket, nobody hears.
-    static_cast<void>(::sendto(out.get(), &sample, sizeof sample, MSG_DONTWAIT,
-                               reinterpret_cast<const sockaddr*>(&address), sizeof address));
+    tests::send_sock_sample(config_.gnss.pulse.path, world_->utc_ns(), is_pulse);
   }
 
   void pass() {
@@ -90,6 +131,12 @@ class ClockEngineTest : public testing::Test {
     world_->pass(PlayedWorld::ns_per_s / 8);
     if (has_pulses_ && passes_ % 2 == 1) send_sample();
     if (sends_pulses_ && passes_ % 8 == 7) send_sample(true);
+    if (line_ && passes_ % 8 == 0 && engine_->inputs()->receiver_fd() >= 0) {
+      line_->say(world_->utc_ns() / PlayedWorld::ns_per_s);
+      pollfd said{engine_->inputs()->receiver_fd(), POLLIN, 0};  // the kernel hands it over in its own time
+      ASSERT_EQ(::poll(&said, 1, 60'000), 1);
+      engine_->inputs()->read_receiver(world_->tick());
+    }
     ++passes_;
     const ClockState before = state_;
     state_ = engine_->pass({world_->tick(), 1, world_->utc_ns()});
@@ -142,6 +189,7 @@ class ClockEngineTest : public testing::Test {
   std::optional<PlayedWorld> world_;
   std::optional<ClockEngine> engine_;
   ClockState state_{};
+  std::optional<PlayedLine> line_;
   bool has_pulses_ = false;    // that name their seconds
   bool sends_pulses_ = false;  // that do not
   int passes_ = 0;
@@ -218,14 +266,67 @@ TEST_F(ClockEngineTest, B14_AHandOverAndItsReturnAreNoStepOfSmearedTime) {
 }
 
 TEST_F(ClockEngineTest, I09_PulsesThatOnlyUpstreamsDateMakeTheLeapSecondThatTheseAnnounce) {
-  for (std::size_t i = 0; i < 3; ++i) upstreams_.panel.member(i).authenticated = true;
+  struct Case {
+    UpstreamTrust trust;
+    bool are_authenticated;
+  };
+  for (const Case& one : {Case{UpstreamTrust::fallback, true},
+                          {UpstreamTrust::witness, true},
+                          {UpstreamTrust::witness, false}}) {
+    SCOPED_TRACE(testing::Message() << static_cast<int>(one.trust) << one.are_authenticated);
+    take_upstreams(one.trust, one.are_authenticated);
+    config_.clock.unauthenticated_date = !one.are_authenticated;
+    begin(600);
+    sends_pulses_ = true;
+    ASSERT_TRUE(until(State::locked));
+    EXPECT_EQ(state_.source, Source::pps);
+    ASSERT_NO_FATAL_FAILURE(until_change(10));
+    EXPECT_EQ(state_.leap, 1U);
+    ASSERT_NO_FATAL_FAILURE(until_change(-60));
+    EXPECT_EQ(state_.tai_minus_utc_s, 38);
+    EXPECT_EQ(state_.state, State::locked);
+  }
+}
+
+// Its messages go on a second behind ours otherwise, and end in ALARM.
+TEST_F(ClockEngineTest, I09_AReceiverThatTellsNoLeapSecondMakesTheOneThatWitnessesWithNtsAnnounce) {
+  line_.emplace();
+  config_.gnss.receiver = line_->path();
+  take_upstreams(UpstreamTrust::witness, true);
   begin(600);
   sends_pulses_ = true;
-  ASSERT_TRUE(until(State::locked));
-  EXPECT_EQ(state_.source, Source::pps);
+  ASSERT_TRUE(until(State::locked)) << engine_->sentence();
+  ASSERT_NO_FATAL_FAILURE(until_change(10));
+  EXPECT_EQ(state_.leap, 1U);
+  const std::uint64_t steps = state_.step_count;
+  for (PlayedServer& server : upstreams_.servers) server.announces = 0;
+  ASSERT_NO_FATAL_FAILURE(until_change(8));
+  EXPECT_EQ(state_.leap, 0U) << "taken back";
+  for (PlayedServer& server : upstreams_.servers) server.announces = 1;
   ASSERT_NO_FATAL_FAILURE(until_change(-60));
   EXPECT_EQ(state_.tai_minus_utc_s, 38);
-  EXPECT_EQ(state_.state, State::locked);
+  EXPECT_EQ(state_.state, State::locked) << engine_->sentence();
+  EXPECT_EQ(state_.step_count, steps + 1);
+}
+
+TEST_F(ClockEngineTest, I09_NobodyElseMovesAReceiversTimeNorWhatAFreshTableSays) {
+  line_.emplace();
+  config_.gnss.receiver = line_->path();
+  config_.clock.unauthenticated_date = true;  // of pulses without one
+  for (const bool are_authenticated : {false, true}) {
+    SCOPED_TRACE(are_authenticated);
+    if (are_authenticated) {
+      config_.gnss.leap_seconds = directory_ / "fresh";
+      std::ofstream(config_.gnss.leap_seconds) << list_of_leaps(inserted.change_tai_s + 86'400);
+    }
+    take_upstreams(UpstreamTrust::witness, are_authenticated);
+    begin(600);
+    sends_pulses_ = true;
+    ASSERT_TRUE(until(State::locked)) << engine_->sentence();
+    ASSERT_NO_FATAL_FAILURE(until_change(4));
+    EXPECT_EQ(state_.leap, 0U);
+    EXPECT_EQ(state_.state, State::locked);
+  }
 }
 
 TEST_F(ClockEngineTest, H03_WhatUpstreamsPromisedIsHeldOverAsTheirsUnderSourceGnss) {
@@ -263,27 +364,72 @@ TEST_F(ClockEngineTest, H03_WhatAReceiverPromisedIsItsOwnToHoldOver) {
   ASSERT_NO_FATAL_FAILURE(pass());
   EXPECT_EQ(state_.state, State::holdover);
   EXPECT_EQ(state_.source, Source::pps);
-  EXPECT_THAT(engine_->sentence(), HasSubstr("until the pulses have taught"));
+  for (int i = 0; i < 8; ++i) ASSERT_NO_FATAL_FAILURE(pass());
+  EXPECT_EQ(state_.state, State::holdover);
+  EXPECT_EQ(engine_->sentence(),
+            "holding over what an earlier run served, until the pulses have taught this one");
   ASSERT_TRUE(until(State::locked));
   EXPECT_EQ(state_.step_count, before.step_count);
 }
 
+// A receiver that is away, and then gpsd that refuses.
+TEST_F(ClockEngineTest, H03_WhoHoldsOverAndHearsNothingSaysWhyAndPromisesNoLesson) {
+  begin(2 * 86'400);
+  for (PlayedServer& server : upstreams_.servers) server.announces = 0;
+  has_pulses_ = true;
+  ASSERT_TRUE(until(State::locked));
+  const ClockState before = state_;
+  has_pulses_ = false;
+  restart(before);
+  for (int i = 0; i < 8; ++i) ASSERT_NO_FATAL_FAILURE(pass());
+  EXPECT_EQ(
+      engine_->sentence(),
+      "holding over what an earlier run served; this one has no time: no pulses come that agree with the "
+      "oscillator");
+  config_.gnss.receiver = directory_ / "line";
+  restart(before);
+  ASSERT_NO_FATAL_FAILURE(pass());
+  EXPECT_EQ(state_.state, State::holdover);
+  EXPECT_THAT(engine_->sentence(),
+              StartsWith("holding over what an earlier run served; this one has no time: "));
+  EXPECT_THAT(engine_->sentence(), HasSubstr(config_.gnss.receiver.native()));
+
+  // Bound, and nobody listens there.
+  const Descriptor taken(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  socklen_t bytes = sizeof address;
+  ASSERT_EQ(::bind(taken.get(), reinterpret_cast<const sockaddr*>(&address), bytes), 0);
+  ASSERT_EQ(::getsockname(taken.get(), reinterpret_cast<sockaddr*>(&address), &bytes), 0);
+  config_.gnss.receiver.clear();
+  config_.gnss.gpsd = GpsdAddress{"127.0.0.1", ntohs(address.sin_port)};
+  config_.gnss.pulse.kind = PulseKind::gpsd;
+  restart(before);
+  ASSERT_NO_FATAL_FAILURE(pass());
+  engine_->inputs()->read_receiver(world_->tick());
+  EXPECT_THAT(engine_->sentence(), HasSubstr("this one has no time: gpsd at 127.0.0.1:"));
+  EXPECT_THAT(engine_->sentence(), HasSubstr("says nothing: Connection refused"));
+}
+
 // Pulses that name no second, and nobody but the upstreams to name it.
-TEST_F(ClockEngineTest, WitnessesWithNtsNameTheSecondsOfPulsesAndOthersDoNot) {
-  for (const bool are_authenticated : {false, true}) {
-    SCOPED_TRACE(are_authenticated);
-    upstreams_ = PlayedUpstreams(3, 0);
-    for (std::size_t i = 0; i < 3; ++i) {
-      config_.upstreams[i].trust = UpstreamTrust::witness;
-      upstreams_.panel.member(i).may_lead = false;
-      upstreams_.panel.member(i).authenticated = are_authenticated;
-    }
-    state_ = {};
+TEST_F(ClockEngineTest, WitnessesWithNtsNameTheSecondsOfPulsesAndOthersOnlyWhereTheyMay) {
+  struct Case {
+    bool are_authenticated, may_any, locks;
+  };
+  for (const Case& one : {Case{true, false, true}, {false, false, false}, {false, true, true}}) {
+    SCOPED_TRACE(testing::Message() << one.are_authenticated << one.may_any);
+    config_.clock.unauthenticated_date = one.may_any;
+    take_upstreams(UpstreamTrust::witness, one.are_authenticated);
+    for (PlayedServer& server : upstreams_.servers) server.announces = 0;
     begin(2 * 86'400);
     sends_pulses_ = true;
     for (int i = 0; i < 8 * 120; ++i) ASSERT_NO_FATAL_FAILURE(pass());
-    EXPECT_EQ(state_.state == State::locked, are_authenticated);
-    EXPECT_EQ(state_.leap == 3, !are_authenticated);
+    EXPECT_EQ(state_.state == State::locked, one.locks);
+    EXPECT_EQ(state_.leap == 3, !one.locks);
+    if (!one.locks) {
+      EXPECT_THAT(engine_->sentence(), HasSubstr("nobody says in time which second they begin"));
+    }
   }
 }
 

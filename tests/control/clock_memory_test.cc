@@ -1,7 +1,6 @@
 // What the clock role remembers of its oscillator from one run to the next, as a process with a real file.
 
 #include <csignal>
-#include <cstring>
 #include <ctime>
 #include <fcntl.h>
 #include <filesystem>
@@ -9,10 +8,8 @@
 #include <functional>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <sys/socket.h>
+#include <optional>
 #include <sys/stat.h>
-#include <sys/un.h>
-#include <sys/wait.h>
 #include <thread>
 #include <unistd.h>
 
@@ -21,6 +18,8 @@
 #include "control/oscillator_file.h"
 #include "dataplane/shm/segment.h"
 #include "hwclock/tsc.h"
+#include "tests/control/role_process.h"
+#include "tests/control/sock_sample.h"
 
 namespace control {
 namespace {
@@ -33,17 +32,6 @@ using testing::Not;
 using namespace std::chrono_literals;
 
 constexpr auto patience = 60s;  // far beyond what anything here needs, on a busy machine too
-
-// As chrony's SOCK protocol has it: a sample, which names its second itself, so none waits for the next one.
-struct SockSample {
-  timeval at;
-  double offset_s;
-  std::int32_t is_pulse;
-  std::int32_t leap;
-  std::int32_t pad;
-  std::int32_t magic;
-};
-static_assert(sizeof(SockSample) == 40);
 
 class ClockMemory : public testing::Test {
  protected:
@@ -59,7 +47,7 @@ class ClockMemory : public testing::Test {
     fs::create_directory(pages_ / "memory");
   }
   void TearDown() override {
-    if (pid_ > 0) end(SIGKILL);
+    role_.reset();
     if (!pages_.empty()) fs::remove_all(pages_);
   }
 
@@ -67,42 +55,22 @@ class ClockMemory : public testing::Test {
   void start() {
     fs::remove_all(pages_ / "clock");
     fs::create_directory(pages_ / "clock");
-    pid_ = ::fork();
-    ASSERT_GE(pid_, 0);
-    if (pid_ != 0) return;
-    const Descriptor out(::open((pages_ / "log").c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0600));
-    ::dup2(out.get(), STDERR_FILENO);
-    try {
-      ::_exit(run_clock(config_));
-    } catch (const std::exception& error) {
-      static_cast<void>(!::write(STDERR_FILENO, error.what(), std::strlen(error.what())));
-      ::_exit(99);
-    }
-  }
-  int end(int signal) {
-    ::kill(pid_, signal);
-    int status = 0;
-    ::waitpid(pid_, &status, 0);
-    pid_ = -1;
-    return WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
+    role_.emplace([this] {
+      const Descriptor out(::open((pages_ / "log").c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0600));
+      ::dup2(out.get(), STDERR_FILENO);
+      return run_clock(config_);
+    });
   }
   [[nodiscard]] std::string log() const {
     std::ifstream file(pages_ / "log");
     return {std::istreambuf_iterator<char>(file), {}};
   }
 
+  // It names its second itself, so none waits for the next one.
   void send_sample() {
     timespec now{};
     ::clock_gettime(CLOCK_REALTIME, &now);
-    const SockSample sample{{now.tv_sec, now.tv_nsec / 1000}, 0.0, 0, 0, 0, 0x534f434b};
-    const Descriptor out(::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0));
-    sockaddr_un address{};
-    address.sun_family = AF_UNIX;
-    const std::string path = config_.gnss.pulse.path;
-    std::memcpy(address.sun_path, path.c_str(), path.size());
-    // Until the role has made its socket, nobody hears.
-    static_cast<void>(::sendto(out.get(), &sample, sizeof sample, MSG_DONTWAIT,
-                               reinterpret_cast<const sockaddr*>(&address), sizeof address));
+    tests::send_sock_sample(config_.gnss.pulse.path, now.tv_sec * std::int64_t{1'000'000'000} + now.tv_nsec);
   }
 
   // Sends twenty samples a second until `is_enough`; how many were sent, or 0 when it never was.
@@ -130,14 +98,14 @@ class ClockMemory : public testing::Test {
     start();
     int locked_for = 0;
     ASSERT_GT(feed([&] { return is_locked() && ++locked_for > 80; }), 0) << log();
-    ASSERT_EQ(end(SIGTERM), 0);
+    ASSERT_EQ(role_->end(SIGTERM), 0);
     ASSERT_TRUE(fs::exists(config_.gnss.memory)) << log();
   }
   [[nodiscard]] bool says(const std::string& text) const { return log().find(text) != std::string::npos; }
 
   fs::path pages_;
   Config config_;
-  pid_t pid_ = -1;
+  std::optional<tests::RoleProcess> role_;
 };
 
 TEST_F(ClockMemory, IsSavedAtTheEndForItsEyesOnlyAndAgreesWithTheNextPulses) {
@@ -151,7 +119,7 @@ TEST_F(ClockMemory, IsSavedAtTheEndForItsEyesOnlyAndAgreesWithTheNextPulses) {
   EXPECT_GT(feed([&] { return is_locked(); }), 0) << log();
   EXPECT_TRUE(says("the pulses agree with what was remembered")) << log();
   EXPECT_FALSE(says("learned anew")) << log();
-  EXPECT_EQ(end(SIGTERM), 0);
+  EXPECT_EQ(role_->end(SIGTERM), 0);
 }
 
 TEST_F(ClockMemory, WhatCannotBeBelievedIsSaidOnceAndCostsNoLock) {
@@ -174,13 +142,13 @@ TEST_F(ClockMemory, WhatCannotBeBelievedIsSaidOnceAndCostsNoLock) {
     std::ofstream(config_.gnss.memory, std::ios::binary | std::ios::trunc) << octets;
     start();
     EXPECT_GT(feed([&, wanted = sentence] { return says(wanted); }), 0) << sentence << "\n" << log();
-    EXPECT_EQ(end(SIGTERM), 0);
+    EXPECT_EQ(role_->end(SIGTERM), 0);
   }
   start();  // with the last of them, to the end
   EXPECT_GT(feed([&] { return is_locked(); }), 0) << log();
   const std::string text = log();
   EXPECT_EQ(text.find("learned anew"), text.rfind("learned anew")) << text;
-  EXPECT_EQ(end(SIGTERM), 0);
+  EXPECT_EQ(role_->end(SIGTERM), 0);
 }
 
 TEST_F(ClockMemory, OfAnotherMachineOrRateIsRefused) {
@@ -198,7 +166,7 @@ TEST_F(ClockMemory, OfAnotherMachineOrRateIsRefused) {
   ASSERT_EQ(save_oscillator(config_.gnss.memory, memory), "");
   start();
   EXPECT_GT(feed([&] { return says("it is of a counter that ticks at another rate"); }), 0) << log();
-  EXPECT_EQ(end(SIGTERM), 0);
+  EXPECT_EQ(role_->end(SIGTERM), 0);
 }
 
 TEST_F(ClockMemory, AFileThatOthersMayWriteOrThatIsNoneIsNotRead) {

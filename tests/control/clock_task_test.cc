@@ -11,7 +11,6 @@
 #include <poll.h>
 #include <sys/socket.h>
 #include <sys/un.h>
-#include <sys/wait.h>
 #include <thread>
 #include <unistd.h>
 
@@ -20,6 +19,7 @@
 #include "dataplane/shm/segment.h"
 #include "hwclock/system_clock.h"
 #include "hwclock/tsc.h"
+#include "tests/control/role_process.h"
 
 namespace control {
 namespace {
@@ -28,6 +28,7 @@ using hwclock::ClockState;
 using hwclock::Judgement;
 using hwclock::Verdict;
 using testing::HasSubstr;
+using tests::RoleProcess;
 using namespace std::chrono_literals;
 
 constexpr auto patience = 20s;  // far beyond what anything here needs, on a busy machine too
@@ -40,37 +41,6 @@ bool comes_true(const std::function<bool()>& condition) {
   }
   return true;
 }
-
-// A role in a process of its own.
-class RoleProcess {
- public:
-  explicit RoleProcess(const std::function<int()>& role) : pid_(::fork()) {
-    if (pid_ != 0) return;
-    try {
-      ::_exit(role());
-    } catch (const std::exception& error) {
-      static_cast<void>(!::write(STDERR_FILENO, error.what(), std::strlen(error.what())));
-      ::_exit(99);
-    }
-  }
-  ~RoleProcess() {
-    if (pid_ > 0) end(SIGKILL);
-  }
-  RoleProcess(const RoleProcess&) = delete;
-  RoleProcess& operator=(const RoleProcess&) = delete;
-
-  // Sends `signal` and gives the exit status, or minus the signal that ended it.
-  int end(int signal) {
-    ::kill(pid_, signal);
-    int status = 0;
-    ::waitpid(pid_, &status, 0);
-    pid_ = -1;
-    return WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
-  }
-
- private:
-  pid_t pid_;
-};
 
 class ClockTask : public testing::Test {
  protected:

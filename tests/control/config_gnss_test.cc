@@ -13,19 +13,19 @@ namespace {
 
 using testing::HasSubstr;
 
-std::string with_gnss(const std::string& lines) {
+std::string with_gnss(const std::string& lines, const std::string& clock_lines = "") {
   return "[server]\nname = 'time.example'\nanswer_nts = false\n[dataplane]\ndevices = ['af_packet:eth0']\n"
-         "[clock]\nsource = 'gnss'\n[gnss]\n" +
-         lines + "\n";
+         "[clock]\nsource = 'gnss'\n" +
+         clock_lines + "[gnss]\n" + lines + "\n";
 }
 
 PulseInput pulse_of(const std::string& text) {
   return parse_config(with_gnss("receiver = '/dev/ttyS0'\npulse = '" + text + "'"), "t").gnss.pulse;
 }
 
-std::string error_of(const std::string& lines) {
+std::string error_of(const std::string& lines, const std::string& clock_lines = "") {
   try {
-    static_cast<void>(parse_config(with_gnss(lines), "t"));
+    static_cast<void>(parse_config(with_gnss(lines, clock_lines), "t"));
   } catch (const ConfigError& error) {
     return error.what();
   }
@@ -63,6 +63,26 @@ TEST(ParseConfigGnss, APinNeedsSomebodyWhoNumbersItsEdgesAndAClockNamesThemItsel
   EXPECT_EQ(error_of("pulse = 'phc-utc:/dev/ptp0'"), "");
   EXPECT_THAT(error_of("pulse = 'extts:/dev/ptp0:0:0'"), HasSubstr("[gnss] receiver"));
   EXPECT_THAT(error_of("pulse = 'pps:/dev/pps0'"), HasSubstr("[gnss] receiver"));
+}
+
+// Whom the clock role would not ask for the second may be named, but not relied upon.
+TEST(ParseConfigGnss, PulsesAloneNeedSomebodyWhoMayNameTheirSecond) {
+  const std::string pulse = "pulse = 'pps:/dev/pps0'\n";
+  const std::string plain = "[[upstream]]\nhost = 'plain.example.net'\n";
+  const std::string sealed = "[[upstream]]\nhost = 'sealed.example.net'\nnts = true\n";
+  const std::string witness = "trust = 'witness'\n";
+  const std::string any = "unauthenticated_date = true\n";
+  for (const std::string& upstreams : {std::string(), plain, plain + witness}) {
+    const std::string error = error_of(pulse + upstreams);
+    EXPECT_THAT(error, HasSubstr("[gnss] receiver")) << upstreams;
+    EXPECT_THAT(error, HasSubstr("[[upstream]] with nts = true")) << upstreams;
+    EXPECT_THAT(error, HasSubstr("[clock] unauthenticated_date = true")) << upstreams;
+    EXPECT_EQ(error_of(pulse + upstreams, any), upstreams.empty() ? error : "") << upstreams;
+    EXPECT_EQ(error_of(pulse + "receiver = '/dev/ttyS0'\n" + upstreams), "") << upstreams;
+  }
+  EXPECT_EQ(error_of(pulse + sealed), "");
+  EXPECT_EQ(error_of(pulse + sealed + witness), "") << "it names the second, and gives no time";
+  EXPECT_EQ(error_of(pulse + plain + sealed + witness), "");
 }
 
 TEST(ParseConfigGnss, GpsdIsAnAddressWithAPort) {
@@ -104,20 +124,10 @@ TEST(ParseConfigGnss, MessagesWithoutPulsesAreTakenOnlyWhereTheyCouldEverLock) {
   EXPECT_THAT(error_of(messages), HasSubstr("would never lock: its error is 500000 us"));
   EXPECT_THAT(error_of(messages + "lock_error_max_us = 900000"), HasSubstr("would never lock"))
       << "[clock] holdover_max_error_us is 1000";
-  const std::string wide = "[clock]\nholdover_max_error_us = 2000000\n";
-  const auto error_with_wide = [&](const std::string& lines) {
-    std::string text = with_gnss(lines);
-    text.replace(text.find("[clock]\n"), 8, wide);
-    try {
-      static_cast<void>(parse_config(text, "t"));
-    } catch (const ConfigError& error) {
-      return std::string(error.what());
-    }
-    return std::string();
-  };
-  EXPECT_EQ(error_with_wide(messages + "lock_error_max_us = 900000"), "");
-  EXPECT_THAT(error_with_wide(messages + "lock_error_max_us = 500000"), HasSubstr("would never lock"));
-  EXPECT_EQ(error_with_wide(messages + "reference_error_ns = 20000000\nlock_error_max_us = 30000"), "");
+  const std::string wide = "holdover_max_error_us = 2000000\n";
+  EXPECT_EQ(error_of(messages + "lock_error_max_us = 900000", wide), "");
+  EXPECT_THAT(error_of(messages + "lock_error_max_us = 500000", wide), HasSubstr("would never lock"));
+  EXPECT_EQ(error_of(messages + "reference_error_ns = 20000000\nlock_error_max_us = 30000", wide), "");
 }
 
 TEST(ParseConfigGnss, AMemoryHasADirectoryThatIsNotTheKeepers) {

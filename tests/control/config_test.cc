@@ -74,6 +74,7 @@ TEST(ParseConfig, TakesTheShortestFileAndGivesTheDefaults) {
   EXPECT_EQ(config.server.ntp_port, 123);
   EXPECT_EQ(config.nts_ke.port, 4460);
   EXPECT_EQ(config.keys.retention_s, 14U * 86400U);
+  EXPECT_FALSE(config.clock.unauthenticated_date);
   EXPECT_EQ(config.paths.pages, "/run/noonmark");
 }
 
@@ -135,6 +136,7 @@ TEST(ParseConfig, ReadsUpstreamsInTheirOrderAndGivesTheDefaults) {
   const Config config =
       parse_config(whole +
                        "[clock]\nsource = 'upstream'\nupstream_max_error_us = 5000\nupstream_quorum = 3\n"
+                       "unauthenticated_date = true\n"
                        "[[upstream]]\nhost = 'u.example.net'\n"
                        "[[upstream]]\nhost = '192.0.2.1'\nport = 4461\nnts = true\nca = '/ca.pem'\nminpoll = "
                        "2\nmaxpoll = 4\n"
@@ -145,6 +147,7 @@ TEST(ParseConfig, ReadsUpstreamsInTheirOrderAndGivesTheDefaults) {
   EXPECT_EQ(config.clock.source, ClockSource::upstream);
   EXPECT_EQ(config.clock.upstream_max_error_us, 5000U);
   EXPECT_EQ(config.clock.upstream_quorum, 3U);
+  EXPECT_TRUE(config.clock.unauthenticated_date);
   ASSERT_EQ(config.upstreams.size(), 4U);
   const Upstream& usual = config.upstreams[0];
   EXPECT_EQ(usual.host, "u.example.net");

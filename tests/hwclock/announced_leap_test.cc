@@ -54,6 +54,29 @@ TEST(AnnouncedLeap, AMajorityOfThoseThatAnswerIsBelieved) {
   EXPECT_TRUE(heard(gone, june_30));
 }
 
+TEST(AnnouncedLeap, OfATimeThatIsNotTheirsAQuorumOfTheAuthenticatedOnesIsBelieved) {
+  const auto heard_by = [](std::uint32_t quorum, std::initializer_list<std::uint32_t> sealed,
+                           std::uint32_t plain) {
+    UpstreamPanel panel = panel_of({plain, plain, plain, 0, 0, 0, 0});
+    for (std::size_t i = 3; i < panel.size(); ++i) panel.member(i).reach = 0;
+    std::size_t i = 3;
+    for (const std::uint32_t leap : sealed) {
+      UpstreamMember& member = panel.member(i++);
+      member.reach = 1;
+      member.authenticated = true;
+      member.leap = leap;
+    }
+    return AnnouncedLeap(quorum).hear(panel, june_30 + 37, 37).has_value();
+  };
+  EXPECT_TRUE(heard_by(2, {1, 1, 0}, 0)) << "whatever the others say";
+  EXPECT_TRUE(heard_by(2, {1, 1}, 2));
+  EXPECT_FALSE(heard_by(3, {1, 1, 0}, 1)) << "no quorum";
+  EXPECT_FALSE(heard_by(2, {1, 1, 0, 0}, 1)) << "no majority";
+  EXPECT_FALSE(heard_by(1, {0}, 1));
+  EXPECT_FALSE(heard_by(1, {}, 1)) << "nobody is authenticated";
+  EXPECT_TRUE(heard_by(1, {2}, 1));
+}
+
 TEST(AnnouncedLeap, I09_OnlyTheLastDaysOfJuneAndDecemberMayEndWithOne) {
   for (const CivilTime& day : {CivilTime{2028, 6, 29, 12, 0, 0}, CivilTime{2028, 3, 31, 12, 0, 0},
                                CivilTime{2028, 7, 1, 0, 0, 0}, CivilTime{2028, 12, 30, 23, 59, 59}}) {

@@ -6,20 +6,18 @@ No clock of this machine is touched: the servers are ours and tell of the last m
 
 import calendar
 import json
-import os
-import signal
 import socket
 import struct
 import time
 
 import pytest
 
-from gnss_test import role_pid
 from in_namespace import namespace
 from lab import gnss, network, upstreams
 from lab.lab import Lab
 from lab_server import configuration, require_namespaces
 from only_long import long_only
+from smear_test import kill_clock_that_smears
 from upstream_test import FIRST, OFTEN, SECOND, THIRD, SimpleServer
 
 MIDNIGHT_S = calendar.timegm((2028, 7, 1, 0, 0, 0))
@@ -134,12 +132,7 @@ def test_B14_smeared_clients_are_spared_it_in_fallback_and_by_the_next_clock_rol
         return t - (t + HALF_DAY_S) / (2 * HALF_DAY_S + 1)
     assert not [one for one in steady if one.is_off(smear_of(one.t))]
 
-    old = role_pid(lab, "clock")
-    os.kill(old, signal.SIGKILL)
-    deadline = time.monotonic() + 60
-    while role_pid(lab, "clock") in (None, old) or "smeared time is" not in lab.ask("clock")["sentence"]:
-        assert time.monotonic() < deadline, lab.log_tail()
-        time.sleep(0.2)
+    kill_clock_that_smears(lab)
     smeared.answers.clear()
     for _ in range(20):
         smeared.ask()

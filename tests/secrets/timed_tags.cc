@@ -16,6 +16,7 @@
 
 #include "nts/server.h"
 #include "tests/nts/aead_session.h"
+#include "tests/secrets/counting_random.h"
 #include "tests/secrets/welch.h"
 
 namespace {
@@ -88,19 +89,9 @@ void compare_opening(const std::string& who, bool is_cookie, std::uint32_t nonce
   for (const Pair& pair : {same, good_or_first, good_or_last, first_or_last}) compare(who, pair, tag, timed);
 }
 
-class CountedRandom final : public nts::RandomSource {
- public:
-  void fill(std::span<std::uint8_t> octets) noexcept override {
-    for (std::uint8_t& octet : octets) octet = ++next_;
-  }
-
- private:
-  std::uint8_t next_ = 0;
-};
-
 // The whole core, from octets to octets.
 void compare_serving(const nts::AeadKernels& kernels, nts::AeadRow row) {
-  CountedRandom random;
+  secrets::CountingRandom random;
   nts::ExpandedKeyRing keys(*kernels.siv);
   keys.load(tests::make_ring({tests::RingEntry{tests::usual_key_id, nts::KeyState::current}}));
   nts::Server server(kernels, random);

@@ -10,6 +10,7 @@
 #include "nts/client.h"
 #include "nts/secret.h"
 #include "nts/siv/siv.h"
+#include "tests/secrets/counting_random.h"
 #include "tests/secrets/left_behind.h"
 
 namespace {
@@ -44,16 +45,6 @@ volatile std::uint8_t sink;
   sink = (*key)[0];
 }
 
-class SomeRandom final : public nts::RandomSource {
- public:
-  void fill(std::span<std::uint8_t> octets) noexcept override {
-    for (std::uint8_t& octet : octets) octet = ++next_;
-  }
-
- private:
-  std::uint8_t next_ = 0;
-};
-
 // One request of a client, under a session's keys; true when it was made.
 [[gnu::noinline]] bool ask_one(const nts::AeadKernels& kernels, nts::AeadRow aead) {
   const auto session = std::make_unique<nts::ClientSession>();
@@ -61,7 +52,7 @@ class SomeRandom final : public nts::RandomSource {
   make(Whose::c2s, session->c2s.bytes().data(), nts::aead_at(aead).key_bytes);
   make(Whose::s2c, session->s2c.bytes().data(), nts::aead_at(aead).key_bytes);
   const std::array<std::uint8_t, 100> cookie{1};
-  SomeRandom random;
+  secrets::CountingRandom random;
   return session->cookies.add(cookie) && nts::make_nts_request(*session, kernels, random).bytes != 0;
 }
 

@@ -13,6 +13,7 @@
 #include "nts/cookie.h"
 #include "nts/secret.h"
 #include "nts/server.h"
+#include "tests/secrets/counting_random.h"
 #include "tests/secrets/left_behind.h"
 
 namespace {
@@ -31,16 +32,6 @@ constexpr std::uint32_t identifier_bytes_of(std::uint32_t row) noexcept {
 constexpr std::uint32_t burst_rows[] = {1, nts::burst_max};
 constexpr std::size_t packet_bytes_max = 512;
 
-class SomeRandom final : public nts::RandomSource {
- public:
-  void fill(std::span<std::uint8_t> octets) noexcept override {
-    for (std::uint8_t& octet : octets) octet = ++next_;
-  }
-
- private:
-  std::uint8_t next_ = 0;
-};
-
 // A burst of requests through a server, from the keys in a ring to the last wipe.
 struct Served {
   const nts::AeadKernels kernels;
@@ -48,7 +39,7 @@ struct Served {
   const std::uint32_t rows;
   std::array<std::array<std::uint8_t, packet_bytes_max>, nts::burst_max> packets{};
   std::array<std::uint16_t, nts::burst_max> packet_bytes{};
-  SomeRandom random;
+  secrets::CountingRandom random;
   std::unique_ptr<nts::ExpandedKeyRing> keys;
   std::unique_ptr<nts::Server> server;
   bool is_answered = false;
