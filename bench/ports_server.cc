@@ -58,7 +58,7 @@ nts::NtpTime now() {
 class SocketServer {
  public:
   SocketServer(int socket_fd, const nts::siv::Kernels& tier)
-      : socket_fd_(socket_fd), keys_(tier), server_(tier, random_) {
+      : socket_fd_(socket_fd), keys_(tier), random_(tier), server_(tier, random_) {
     keys_.load(ring_);
     clock_.leap = 0;
     clock_.stratum = 10;

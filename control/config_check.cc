@@ -14,6 +14,7 @@
 #include "control/tls.h"
 #include "dataplane/shm/host_twin.h"
 #include "dataplane/shm/segment.h"
+#include "nts/siv/siv.h"
 
 namespace control {
 namespace {
@@ -185,6 +186,12 @@ class Check {
       if (cpus <= 0 || core < static_cast<std::uint32_t>(cpus)) continue;
       report_.warnings.push_back(place_ + "[dataplane] cores: this machine has no CPU " +
                                  std::to_string(core) + "; its CPUs are 0 to " + std::to_string(cpus - 1));
+    }
+    for (const nts::siv::Kernels* tier : nts::siv::all_tiers()) {
+      if (config.dataplane.siv_tier != tier->name || tier->cpu_can_run() != 0) continue;
+      report_.warnings.push_back(place_ + "[dataplane] siv_tier: this CPU does not run " + tier->name +
+                                 ", which needs " + tier->instruction_sets +
+                                 "; \"auto\" takes the best that it runs");
     }
     std::filesystem::path there = config.paths.pages;
     std::error_code none;

@@ -326,13 +326,12 @@ std::uint16_t read_aead(const ConfigValue& value) {
 std::string read_tier(const ConfigValue& value) {
   std::string text = read_text(value);
   if (text == "auto") return {};
-  const bool is_name =
-      !text.empty() && text.size() < sizeof(shm::Settings::siv_tier) &&
-      std::all_of(text.begin(), text.end(), [](char c) { return is_letter_or_digit(c) || c == '_'; });
-  if (!is_name)
-    value.refuse("\"" + text + "\" cannot be the name of a tier",
-                 "write \"auto\" or a name like \"portable_x4\"");
-  return text;
+  std::string known;
+  for (const nts::siv::Kernels* tier : nts::siv::all_tiers()) {
+    if (text == tier->name) return text;
+    known += std::string(", ") + tier->name;
+  }
+  value.refuse("\"" + text + "\" is not the name of a tier", "choose from auto" + known);
 }
 
 std::string read_reference_id(const ConfigValue& value) {

@@ -3,8 +3,8 @@
 // A call to a tier is fast where its messages are of one shape (equal lengths) and its key table holds their
 // keys in their order (nts/siv/groups.h): nothing is sorted, nothing is copied. So a burst's entries are put
 // in order before keys are expanded: by AEAD, and every shape that has enough entries is a run, with a key
-// table of its own. What is left over of an AEAD, a few of a kind, is one run of unlike messages, which the
-// tier sorts itself: no client gains by sending many shapes.
+// table of its own. What is left over of an AEAD, a few of a kind, is one run of unlike messages: a tier of
+// AES-SIV sorts it itself, one of AES-GCM-SIV takes it as it comes, and a group costs what its longest does.
 #pragma once
 
 #include <array>

@@ -45,7 +45,7 @@ constexpr const Kernels* const tiers_512[] = {
     &siv_512_portable_x4,
 };
 
-constexpr std::size_t message_bytes_max = 80;
+constexpr std::size_t message_bytes_max = 224;
 constexpr std::uint32_t messages_max = self_test_messages_max;
 
 // `count` messages through one call, chosen as gives_at_every_fill says. True when each gives its known
