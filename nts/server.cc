@@ -80,9 +80,10 @@ struct Server::Scratch {
     std::array<std::uint8_t, 2 * aead_key_bytes_max> octets;
   };
   struct Entry {
-    Shape shape;               // of the request's message
-    const std::uint8_t* keys;  // C2S | S2C
-    std::uint32_t row;         // of the batch
+    Shape shape;                // of the request's message
+    const std::uint8_t* keys;   // C2S | S2C
+    const siv::CookieMac* mac;  // of the cookie, where has_macs
+    std::uint32_t row;          // of the batch
   };
   // C2S while requests are verified, S2C from prepare_answers on.
   union Table {
@@ -103,12 +104,18 @@ struct Server::Scratch {
   std::array<const std::uint8_t*, burst_max> key_pointers;
   std::array<const std::uint8_t*, burst_max> nonce_pointers;
   std::array<siv::Job, burst_max * cookies_max> jobs;
+  bool has_macs = false;  // fresh cookies are sealed under the key that opened all of the burst's
+  std::array<siv::CookieMac, burst_max> opened_macs;
+  std::array<siv::CookieMac, burst_max * cookies_max> macs;  // of `jobs` that seal cookies
   std::array<std::uint8_t, burst_max*(cookies_max + 1) * 16> random;
   std::array<Table, runs_max> tables;  // of each run
 
   ~Scratch() {
     // A burst's keys are overwritten by the next burst; the last ones go here.
     for (SessionKeys& session : keys) wipe(session.octets);
+    for (siv::CookieMac& mac : opened_macs) wipe(mac.octets);
+    for (siv::CookieMac& mac : macs) wipe(mac.octets);
+    static_assert(sizeof(siv::KeyTable) >= sizeof(gcm_siv::KeyTable));
     for (Table& table : tables) wipe(table.siv.bytes);  // the larger one
     wipe_stack_below();
   }
@@ -220,7 +227,7 @@ void Server::open_requests(Batch& batch, const ExpandedKeyRing& keys, const Poli
     std::uint8_t* session_keys = scratch.keys[packed].octets.data();
     scratch.entries[packed] = {
         shape_of(aead, request.authenticator_offset, request.nonce_bytes, request.sealed_bytes), session_keys,
-        row};
+        &scratch.opened_macs[packed], row};
     scratch.schedules[packed] = lookup.schedule;
     make_open_job(cookie, session_keys, scratch.jobs[packed], 2 * aead_at(aead).key_bytes);
     ++packed;
@@ -229,7 +236,9 @@ void Server::open_requests(Batch& batch, const ExpandedKeyRing& keys, const Poli
   if (packed == 0) return;
 
   // Open the cookies; those that do not open leave the packing.
-  kernels_.siv->open_with_ring_keys(scratch.schedules.data(), scratch.jobs.data(), packed);
+  scratch.has_macs = kernels_.siv->open_cookies(scratch.schedules.data(), scratch.jobs.data(), packed,
+                                                scratch.opened_macs.data()) != 0 &&
+                     scratch.schedules[0] == &keys.current_schedule();
   std::uint32_t opened = 0;
   Shape differs = 0;
   for (std::uint32_t k = 0; k < packed; ++k) {
@@ -393,6 +402,7 @@ void Server::prepare_answers(Batch& batch, const ExpandedKeyRing& keys, const Cl
       write_authenticator_frame(packet, answer);
       random += 16;
       for (std::uint32_t i = 0; i < answer.cookies; ++i, random += 16) {
+        scratch.macs[jobs] = *entry.mac;
         std::uint8_t* cookie =
             packet + answer.plaintext_offset + i * answer.cookie_field_bytes + field_header_bytes;
         make_seal_job(cookie, keys.current_id(), std::span<const std::uint8_t, 16>(random, 16), entry.keys,
@@ -404,7 +414,12 @@ void Server::prepare_answers(Batch& batch, const ExpandedKeyRing& keys, const Cl
     }
     const bool has_next = &run + 1 != scratch.runs.end();
     if (!has_next || (&run)[1].aead != run.aead) {  // cookies of one AEAD have one shape
-      kernels_.siv->seal_with_ring_key(&keys.current_schedule(), &scratch.jobs[sealed], jobs - sealed);
+      if (scratch.has_macs) {
+        kernels_.siv->seal_cookies(&keys.current_schedule(), &scratch.jobs[sealed], jobs - sealed,
+                                   &scratch.macs[sealed]);
+      } else {
+        kernels_.siv->seal_with_ring_key(&keys.current_schedule(), &scratch.jobs[sealed], jobs - sealed);
+      }
       sealed = jobs;
     }
   }

@@ -38,7 +38,7 @@ class Server {
   void open_requests(Batch& batch, const ExpandedKeyRing& keys, const Policy& policy) noexcept;
 
   // Writes headers and echoed fields, seals fresh cookies, expands response keys: all that does not depend on
-  // when the answer leaves. Sets answer_bytes[i].
+  // when the answer leaves. Sets answer_bytes[i]. `keys` are those of open_requests, not loaded anew since.
   void prepare_answers(Batch& batch, const ExpandedKeyRing& keys, const ClockReading& clock) noexcept;
 
   // Writes the headers of the rows of batch.smeared again, from `clock`: smeared time's.

@@ -47,10 +47,15 @@ SivWork::SivWork(const nts::siv::Kernels& tier, std::uint32_t requests)
 }
 
 void SivWork::run() noexcept {
-  tier_.open_with_ring_keys(ring_keys_.data(), open_cookies_.data(), requests_);
+  const bool has_macs =
+      tier_.open_cookies(ring_keys_.data(), open_cookies_.data(), requests_, macs_.data()) != 0;
   tier_.expand_keys_to_verify(c2s_.data(), requests_, &table_);
   tier_.open(&table_, verify_.data(), requests_);
-  tier_.seal_with_ring_key(&ring_key_, seal_cookies_.data(), requests_);
+  if (has_macs) {
+    tier_.seal_cookies(&ring_key_, seal_cookies_.data(), requests_, macs_.data());
+  } else {
+    tier_.seal_with_ring_key(&ring_key_, seal_cookies_.data(), requests_);
+  }
   tier_.expand_keys(s2c_.data(), requests_, &table_);
   tier_.seal(&table_, seal_answers_.data(), requests_);
 }

@@ -46,6 +46,7 @@ class SivWork {
   nts::siv::RingKeySchedule ring_key_;
   nts::siv::KeyTable table_;
   std::array<const nts::siv::RingKeySchedule*, nts::burst_max> ring_keys_;
+  std::array<nts::siv::CookieMac, nts::burst_max> macs_;
   std::array<const std::uint8_t*, nts::burst_max> c2s_;
   std::array<const std::uint8_t*, nts::burst_max> s2c_;
   Jobs open_cookies_;

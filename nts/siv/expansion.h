@@ -4,7 +4,7 @@
 // 4493 section 2.3) and S2V's start. Internal linkage throughout, for the reason lanes.h gives.
 #pragma once
 
-#include "nts/siv/groups.h"
+#include "nts/siv/cookies.h"
 #include "nts/siv/long_keys.h"
 
 namespace nts::siv {
@@ -154,7 +154,9 @@ constexpr Kernels make_kernels(const char* name, const char* instruction_sets, i
           open_jobs<L>,
           seal_jobs<L>,
           open_jobs_with_ring_keys<L>,
-          seal_jobs_with_ring_key<L>};
+          seal_jobs_with_ring_key<L>,
+          open_cookies<L>,
+          seal_cookies<L>};
 }
 
 }  // namespace

@@ -51,9 +51,8 @@ constexpr uint32_t table_count_at = sizeof(KeyTable) - sizeof(uint32_t);
 
 // Each looks for the shapes of NTS first (usual.h): cookies under one key, requests that are opened and
 // answers that are sealed.
-template <class Keys>
-[[gnu::always_inline]] inline bool is_usual_cookie(const Keys& keys, const Job& job) {
-  return keys.knows_empty() && job.associated_data_bytes == 0 && job.nonce_bytes == block_bytes &&
+[[gnu::always_inline]] inline bool is_usual_cookie(const Job& job) {
+  return job.associated_data_bytes == 0 && job.nonce_bytes == block_bytes &&
          job.plaintext_bytes >= usual_text_bytes_min && job.plaintext_bytes % block_bytes == 0;
 }
 [[gnu::always_inline]] inline bool has_usual_data(const Job& job) {
@@ -65,7 +64,7 @@ struct Open {
   [[gnu::always_inline]] static void run(const Keys& keys, Job* jobs) {
     if constexpr (has_one_shape<L> && L::knows_usual_shapes) {
       if constexpr (Keys::are_one) {
-        if (is_usual_cookie(keys, *jobs)) return open_group<Usual<L, Text::whole, false>>(keys, jobs);
+        if (is_usual_cookie(*jobs)) return open_group<Usual<L, Text::whole, false>>(keys, jobs);
       } else {
         if (jobs->plaintext_bytes == 0 && has_usual_data(*jobs))
           return open_group<Usual<L, Text::none, true>>(keys, jobs);
@@ -79,7 +78,7 @@ struct Seal {
   [[gnu::always_inline]] static void run(const Keys& keys, Job* jobs) {
     if constexpr (has_one_shape<L> && L::knows_usual_shapes) {
       if constexpr (Keys::are_one) {
-        if (is_usual_cookie(keys, *jobs)) return seal_group<Usual<L, Text::whole, false>>(keys, jobs);
+        if (is_usual_cookie(*jobs)) return seal_group<Usual<L, Text::whole, false>>(keys, jobs);
       } else if (jobs->plaintext_bytes >= usual_text_bytes_min && has_usual_data(*jobs)) {
         if (jobs->plaintext_bytes % block_bytes == 0)
           return seal_group<Usual<L, Text::whole, true>>(keys, jobs);
@@ -322,13 +321,18 @@ void seal_jobs(const KeyTable* table, Job* jobs, uint32_t count) {
   run_with_table<L, Seal>(table, jobs, count);
 }
 
-template <class L>
-void open_jobs_with_ring_keys(const RingKeySchedule* const* schedules, Job* jobs, uint32_t count) {
+[[gnu::always_inline]] inline bool are_one(const RingKeySchedule* const* schedules, uint32_t count) {
   uintptr_t differs = 0;
   for (uint32_t i = 1; i < count; ++i) {
     differs |= reinterpret_cast<uintptr_t>(schedules[i]) ^ reinterpret_cast<uintptr_t>(schedules[0]);
   }
-  if (differs == 0 && count != 0) return run_with_one_ring_key<L, Open>(schedules[0]->bytes, jobs, count);
+  return differs == 0;
+}
+
+template <class L>
+void open_jobs_with_ring_keys(const RingKeySchedule* const* schedules, Job* jobs, uint32_t count) {
+  if (count == 0) return;
+  if (are_one(schedules, count)) return run_with_one_ring_key<L, Open>(schedules[0]->bytes, jobs, count);
   run_all_sorted<L, Open>([schedules](uint32_t i) { return schedules[i]->bytes; }, jobs, count, block_bytes,
                           true);
 }

@@ -41,6 +41,12 @@ struct alignas(64) KeyTable {
   uint8_t bytes[key_table_keys_max * 576];
 };
 
+// What the CMAC of a cookie's plaintext comes to before its last block, under the key that opened it: as
+// secret as the plaintext.
+struct alignas(16) CookieMac {
+  uint8_t octets[16];
+};
+
 // One tier. All functions take the same path and touch the same addresses for a good tag and a bad one.
 struct Kernels {
   const char* name;              // algorithm, lanes and CPU feature, for example "aesni_x4"
@@ -65,6 +71,13 @@ struct Kernels {
   void (*open_with_ring_keys)(const RingKeySchedule* const* schedules, Job* jobs, uint32_t count);
   // All jobs under the current ring key. Any count.
   void (*seal_with_ring_key)(const RingKeySchedule* schedule, Job* jobs, uint32_t count);
+
+  // For plaintexts that are opened and sealed again under one key. open_cookies is open_with_ring_keys; where
+  // it returns 1 (all cookies of one shape and under one key) it has written macs[i] too, and seal_cookies
+  // under that key may have them: it is seal_with_ring_key, of plaintexts that gave their `macs`.
+  uint32_t (*open_cookies)(const RingKeySchedule* const* schedules, Job* jobs, uint32_t count,
+                           CookieMac* macs);
+  void (*seal_cookies)(const RingKeySchedule* schedule, Job* jobs, uint32_t count, const CookieMac* macs);
 };
 
 }  // namespace nts::siv

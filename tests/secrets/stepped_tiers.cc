@@ -195,6 +195,19 @@ void run_siv(const nts::siv::Kernels& tier, const Case& of) {
     compare_opening(
         "open_with_ring_keys", count, true, [&] { make_ring(), seal(); },
         [&] { tier.open_with_ring_keys(schedules.data(), jobs.data(), count); });
+    static std::array<nts::siv::CookieMac, messages_max> macs;
+    const auto open_cookies = [&] {
+      return tier.open_cookies(schedules.data(), jobs.data(), count, macs.data()) != 0;
+    };
+    compare_opening(
+        "open_cookies", count, true, [&] { make_ring(), seal(); }, open_cookies);
+    make_ring();
+    seal();
+    if (open_cookies()) {
+      compare_runs(
+          "seal_cookies", count, [&](std::uint32_t) { make_ring(), seal(), open_cookies(); },
+          [&] { tier.seal_cookies(ring.data(), jobs.data(), count, macs.data()); });
+    }
   }
 }
 

@@ -65,6 +65,20 @@ nts::siv::Kernels watched_siv() {
       cookies_still_secret += secrets::is_secret(jobs[i].plaintext, jobs[i].plaintext_bytes);
     }
   };
+  watched.open_cookies = [](const nts::siv::RingKeySchedule* const* schedules, Job* jobs, std::uint32_t count,
+                            nts::siv::CookieMac* macs) {
+    const std::uint32_t has_macs = siv_tiers[Length]->open_cookies(schedules, jobs, count, macs);
+    reveal_verdicts(jobs, count);
+    for (std::uint32_t i = 0; i < count; ++i) {
+      cookies_still_secret += secrets::is_secret(jobs[i].plaintext, jobs[i].plaintext_bytes);
+    }
+    return has_macs;
+  };
+  watched.seal_cookies = [](const nts::siv::RingKeySchedule* schedule, Job* jobs, std::uint32_t count,
+                            const nts::siv::CookieMac* macs) {
+    siv_tiers[Length]->seal_cookies(schedule, jobs, count, macs);
+    reveal_sealed(jobs, count);
+  };
   watched.seal_with_ring_key = [](const nts::siv::RingKeySchedule* schedule, Job* jobs, std::uint32_t count) {
     siv_tiers[Length]->seal_with_ring_key(schedule, jobs, count);
     reveal_sealed(jobs, count);

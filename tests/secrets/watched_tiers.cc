@@ -127,6 +127,24 @@ void run_siv(const nts::siv::Kernels& tier, std::uint32_t first, std::uint32_t s
   schedules.fill(&ring[0]);
   tier.open_with_ring_keys(schedules.data(), jobs.data(), count);
   judge(count);
+  make_messages(first, step, count);
+  tier.expand_ring_key(messages.keys[0], &ring[0]);
+  tier.seal_with_ring_key(&ring[0], jobs.data(), count);
+  send(count);
+  forge(count, true);
+  static std::array<nts::siv::CookieMac, messages_max> macs;
+  if (tier.open_cookies(schedules.data(), jobs.data(), count, macs.data()) != 0) {
+    for (std::uint32_t i = 0; i < count; ++i) {
+      expect(is_secret(macs[i].octets, sizeof macs[i].octets), "a mac the checker lost", count);
+    }
+    judge(count);
+    tier.seal_cookies(&ring[0], jobs.data(), count, macs.data());
+    send(count);
+    reveal(&macs, sizeof macs);
+  } else {
+    judge(count);
+  }
+
   // The keys of two rings in one call: what is under the other key is forged as well.
   for (std::uint32_t i = 1; i < count; i += 2) schedules[i] = &ring[1];
   tier.open_with_ring_keys(schedules.data(), jobs.data(), count);

@@ -69,6 +69,15 @@ struct Siv {
   static void seal_with_ring_key(const RingKeySchedule* schedule, Job* jobs, std::uint32_t count) {
     for (std::uint32_t i = 0; i < count; ++i) seal_one(context_of(schedule), jobs[i]);
   }
+  static std::uint32_t open_cookies(const RingKeySchedule* const* schedules, Job* jobs, std::uint32_t count,
+                                    nts::siv::CookieMac*) {
+    open_with_ring_keys(schedules, jobs, count);
+    return 0;
+  }
+  static void seal_cookies(const RingKeySchedule* schedule, Job* jobs, std::uint32_t count,
+                           const nts::siv::CookieMac*) {
+    seal_with_ring_key(schedule, jobs, count);
+  }
 
   static constexpr nts::siv::Kernels kernels(std::uint32_t key_bytes) {
     return {"nettle",
@@ -82,7 +91,9 @@ struct Siv {
             open,
             seal,
             open_with_ring_keys,
-            seal_with_ring_key};
+            seal_with_ring_key,
+            open_cookies,
+            seal_cookies};
   }
 };
 
