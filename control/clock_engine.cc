@@ -58,10 +58,8 @@ hwclock::ClockState ClockEngine::pass_gnss(const hwclock::Reading& clock) {
   hwclock::ClockState theirs{};
   if (upstream_) {
     theirs = upstream_->pass(clock.tsc);
-    // What happened while they alone were served is what the receiver's time goes on from. Pulses without a
-    // receiver have nobody else to tell them what their seconds are called.
-    if ((is_fallback_ || !config_.gnss.has_receiver()) && upstream_->learned())
-      gnss_->learn_leap(*upstream_->learned());
+    // What happened while they alone were served is what our own time goes on from.
+    if (is_fallback_ && upstream_->learned()) gnss_->learn_leap(*upstream_->learned());
   }
   date_pulses(theirs, clock);
   hwclock::ClockState state = gnss_->pass(clock);

@@ -11,6 +11,7 @@
 #include "control/odd_address.h"
 #include "dataplane/shm/pci_device.h"
 #include "nts/aead.h"
+#include "nts/siv/siv.h"
 
 namespace control {
 namespace {

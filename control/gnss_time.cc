@@ -58,10 +58,11 @@ const char* sentence_of(hwclock::MemoryFate fate) noexcept {
   }
 }
 
-// Who may announce a leap second: who may contradict our time, or name its seconds.
+// Who may announce a leap second: who may contradict a receiver's time, or names the seconds of pulses
+// without one (hwclock::date_of), which a single upstream may.
 hwclock::AnnouncedLeap announced_by(const Config& config) {
-  const bool is_anybody = config.clock.unauthenticated_date && !config.gnss.has_receiver();
-  return is_anybody ? hwclock::AnnouncedLeap() : hwclock::AnnouncedLeap(config.clock.upstream_quorum);
+  if (config.gnss.has_receiver()) return hwclock::AnnouncedLeap(config.clock.upstream_quorum);
+  return hwclock::AnnouncedLeap(1, config.clock.unauthenticated_date);
 }
 
 }  // namespace

@@ -20,13 +20,20 @@ std::optional<LeapPlan> AnnouncedLeap::hear(const UpstreamPanel& panel, std::int
   // Whoever is sure of the time a little late learns of it all the same.
   if (is_decided(plan_, tai_s) && tai_s < plan_.change_tai_s + told_for_s) return plan_;
   const std::int64_t midnight_utc_s = ((tai_s - tai_minus_utc_s) / day_s + 1) * day_s;
+  const auto is_answering = [](const UpstreamMember& member) { return member.has_news && member.reach != 0; };
+  bool authenticated_answer = false;
+  for (std::size_t i = 0; i < panel.size(); ++i) {
+    const UpstreamMember& member = panel.member(i);
+    authenticated_answer = authenticated_answer || (is_answering(member) && member.authenticated);
+  }
+  const bool counts_all =
+      voices_ == Voices::everybody || (voices_ == Voices::authenticated_first && !authenticated_answer);
   std::size_t answering = 0;
   std::size_t inserting = 0;
   std::size_t removing = 0;
   for (std::size_t i = 0; i < panel.size(); ++i) {
     const UpstreamMember& member = panel.member(i);
-    if (!member.has_news || member.reach == 0) continue;
-    if (authenticated_only_ && !member.authenticated) continue;
+    if (!is_answering(member) || (!counts_all && !member.authenticated)) continue;
     ++answering;
     inserting += member.leap == 1 ? 1 : 0;
     removing += member.leap == 2 ? 1 : 0;

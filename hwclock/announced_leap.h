@@ -2,7 +2,8 @@
 //
 // Believed is what more than half of those that answer announce, for a day that may end with one (CLOCK.md
 // section 2.8); the indicator speaks of the current day (RFC 5905 section 7.3). For a time that is not theirs
-// only the authenticated ones count, and so many of them must say it as may contradict that time. They may
+// only the authenticated ones count, and so many of them must say it as may contradict that time, or name its
+// seconds. They may
 // take it back until shortly before the change. From then on it will happen, whatever they say: servers clear
 // the indicator early, or say 3 themselves; and whoever decided it puts it into its table (LeapTable::learn).
 // Pure.
@@ -26,8 +27,10 @@ class AnnouncedLeap {
 
   // Everybody counts, and any majority is enough.
   AnnouncedLeap() noexcept = default;
-  // Authenticated ones alone count, and at least `quorum` have to announce it.
-  explicit AnnouncedLeap(std::uint32_t quorum) noexcept : authenticated_only_(true), quorum_(quorum) {}
+  // Authenticated ones alone count, and at least `quorum` have to announce it. Others count where
+  // `or_anybody`, as long as no authenticated one answers (date_of names seconds by the same rule).
+  explicit AnnouncedLeap(std::uint32_t quorum, bool or_anybody = false) noexcept
+      : voices_(or_anybody ? Voices::authenticated_first : Voices::authenticated), quorum_(quorum) {}
 
   // The change that is announced for the end of the day of `tai_s`, where TAI minus UTC is `tai_minus_utc_s`.
   // While nobody answers, what was announced stands, and what is decided whatever they say.
@@ -35,7 +38,9 @@ class AnnouncedLeap {
                                              std::int32_t tai_minus_utc_s) noexcept;
 
  private:
-  bool authenticated_only_ = false;
+  enum class Voices : std::uint8_t { everybody, authenticated, authenticated_first };
+
+  Voices voices_ = Voices::everybody;
   std::uint32_t quorum_ = 0;
   LeapPlan plan_;  // change_s 0: none
 };

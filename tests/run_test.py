@@ -3,6 +3,7 @@
 import os
 import subprocess
 import threading
+import time
 
 import pytest
 
@@ -132,6 +133,11 @@ def test_works_of_all_lanes_run_at_once_and_each_lane_keeps_its_number():
 def test_what_a_work_raises_ends_the_run():
     with pytest.raises(ZeroDivisionError):
         run.run_side_by_side(run.Counts(), ([("good", int), ("bad", lambda: 1 // 0)], 1))
+    ran = []
+    with pytest.raises(ZeroDivisionError):
+        run.run_side_by_side(run.Counts(), ([("bad", lambda: 1 // 0), ("slow", lambda: time.sleep(0.5)),
+                                             ("never", lambda: ran.append(1))], 1))
+    assert not ran
 
 
 def test_every_file_that_is_treated_in_its_own_way_is_there():

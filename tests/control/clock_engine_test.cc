@@ -288,6 +288,31 @@ TEST_F(ClockEngineTest, I09_PulsesThatOnlyUpstreamsDateMakeTheLeapSecondThatThes
   }
 }
 
+// One with NTS names the seconds of pulses, and so it alone may say what becomes of them, whatever a majority
+// without says.
+TEST_F(ClockEngineTest, I09_OfPulsesWithoutAReceiverTheOneWithNtsDecidesTheLeapSecond) {
+  for (const bool announces : {true, false}) {
+    SCOPED_TRACE(announces);
+    take_upstreams(UpstreamTrust::fallback, false);
+    config_.upstreams[0].trust = UpstreamTrust::witness;
+    upstreams_.panel.member(0).may_lead = false;
+    upstreams_.panel.member(0).authenticated = true;
+    for (std::size_t i = 0; i < upstreams_.servers.size(); ++i)
+      upstreams_.servers[i].announces = (i == 0) == announces ? 1 : 0;
+    begin(600);
+    sends_pulses_ = true;
+    ASSERT_TRUE(until(State::locked)) << engine_->sentence();
+    ASSERT_NO_FATAL_FAILURE(until_change(10));
+    EXPECT_EQ(state_.leap, announces ? 1U : 0U);
+    ASSERT_NO_FATAL_FAILURE(until_change(2.5));  // the others have decided
+    EXPECT_EQ(state_.leap, announces ? 1U : 0U);
+    EXPECT_EQ(state_.tai_minus_utc_s, 37);
+    if (!announces) continue;  // a world in which a second is inserted that nobody with NTS tells of
+    ASSERT_NO_FATAL_FAILURE(until_change(-5));
+    EXPECT_EQ(state_.tai_minus_utc_s, 38);
+  }
+}
+
 // Its messages go on a second behind ours otherwise, and end in ALARM.
 TEST_F(ClockEngineTest, I09_AReceiverThatTellsNoLeapSecondMakesTheOneThatWitnessesWithNtsAnnounce) {
   line_.emplace();

@@ -77,6 +77,19 @@ TEST(AnnouncedLeap, OfATimeThatIsNotTheirsAQuorumOfTheAuthenticatedOnesIsBelieve
   EXPECT_TRUE(heard_by(1, {2}, 1));
 }
 
+TEST(AnnouncedLeap, WhereAnybodyMaySpeakTheAuthenticatedOnesSpeakFirst) {
+  UpstreamPanel panel = panel_of({1, 1, 1, 0});
+  const auto is_heard = [&] { return AnnouncedLeap(1, true).hear(panel, june_30 + 37, 37).has_value(); };
+  EXPECT_TRUE(is_heard()) << "nobody is authenticated";
+  panel.member(3).authenticated = true;
+  EXPECT_FALSE(is_heard()) << "one against three";
+  panel.member(3).leap = 1;
+  EXPECT_TRUE(is_heard());
+  panel.member(3).leap = 0;
+  panel.member(3).reach = 0;
+  EXPECT_TRUE(is_heard()) << "it does not answer";
+}
+
 TEST(AnnouncedLeap, I09_OnlyTheLastDaysOfJuneAndDecemberMayEndWithOne) {
   for (const CivilTime& day : {CivilTime{2028, 6, 29, 12, 0, 0}, CivilTime{2028, 3, 31, 12, 0, 0},
                                CivilTime{2028, 7, 1, 0, 0, 0}, CivilTime{2028, 12, 30, 23, 59, 59}}) {

@@ -224,8 +224,13 @@ def run_side_by_side(counts, *lanes):
         for works, at_once in lanes:
             pool = pools.enter_context(concurrent.futures.ThreadPoolExecutor(at_once))
             running += [pool.submit(run_timed, counts, *work) for work in sorted(works, key=turn)]
-        for one in running:
-            one.result()
+        try:
+            for one in running:
+                one.result()
+        except BaseException:
+            for one in running:
+                one.cancel()
+            raise
 
 
 def pytest_works(paths, counts, environment, before=()):
