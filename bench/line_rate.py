@@ -8,6 +8,7 @@ which is slower; `line_rate_hugepages` says which it was.
 
 import argparse
 import contextlib
+import ctypes
 import os
 import signal
 import shutil
@@ -56,6 +57,8 @@ def hugepages():
 
 
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+LIBC = ctypes.CDLL(None)
+PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
 def handle_stop_signals(handler):
@@ -69,8 +72,15 @@ def stop_early(*_):
 
 
 def start(*words, **options):
-    """A process that ends with us, however we end."""
-    return subprocess.Popen(["setpriv", "--pdeathsig", "TERM", "--", *words], **options)
+    """A process that ends with us, however we end, and also before the kernel was told so."""
+    us = os.getpid()
+
+    def tie_to_us():
+        LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
+        if os.getppid() != us:
+            os._exit(1)
+
+    return subprocess.Popen(words, preexec_fn=tie_to_us, **options)
 
 
 def stop(process):

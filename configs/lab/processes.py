@@ -37,8 +37,12 @@ def is_running(pid, started):
 def start(argv, record, log=None, pass_output=False, **options):
     """Starts a process that dies with us, and writes it down in `record` (one JSON object a line)."""
 
-    def tie_to_parent():  # a lab killed with SIGKILL takes its processes with it
+    us = os.getpid()
+
+    def tie_to_parent():  # a lab killed with SIGKILL takes its processes with it, also those it was about to start
         _libc.prctl(PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
+        if os.getppid() != us:
+            os._exit(1)
 
     output = open(log, "ab") if log else (None if pass_output else subprocess.DEVNULL)
     try:
