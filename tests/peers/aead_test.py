@@ -1,15 +1,19 @@
-"""Do the real processes give time under every AEAD they offer, to our own client over NTS-KE and UDP?
+"""Do the real processes give time under every AEAD they offer, to our own client over NTS-KE and UDP, and under 16 and
+17 to NTPsec's ntpd?
 
-Debian's chronyd 4.3 and ntpd know AEAD 15 alone (chrony_test.py, ntpsec_test.py): the others are our client's.
+Debian's chronyd 4.3 knows AEAD 15 alone, and nobody in Debian 12 knows 30 (chrony_test.py, ntpsec_test.py).
 """
 
+import contextlib
 import json
 
 import pytest
 
-from lab import network
+from lab import network, ntpsec
 from lab_server import running
+from polling import PATIENCE_SECONDS
 
+NTPD_NAMES = {16: "AES_SIV_CMAC_384", 17: "AES_SIV_CMAC_512"}
 COOKIE_BYTES = {15: 100, 16: 132, 17: 164, 30: 68}
 
 
@@ -41,3 +45,18 @@ def test_P06_a_client_that_knows_all_is_served_under_30(lab):
     check(query(lab), 30)
     naks = [count for name, count in lab.ask("counters")["dataplane"]["nts"].items() if name.startswith("nak")]
     assert sum(naks) == 0
+
+
+def test_C28_ntpd_is_served_under_the_longer_keys_it_asks_for(lab):
+    with contextlib.ExitStack() as stack:
+        daemons = {}
+        for aead, name in NTPD_NAMES.items():
+            server = f"-4 {network.NAME}:4460 nts aead {name} iburst minpoll 3 maxpoll 3"
+            daemons[aead] = ntpsec.Ntpd(lab.client_namespace, lab.state / f"ntpd{aead}", lab.record, [server], lab.ca)
+            stack.callback(daemons[aead].stop)
+            served = daemons[aead].wait_for(lambda d=daemons[aead]: d.nts().get("NTS client recvs good", 0) >= 2,
+                                            PATIENCE_SECONDS)
+            text = daemons[aead].text()
+            assert served, f"{daemons[aead].nts()}\n{text}"
+            assert f"length {COOKIE_BYTES[aead]}, aead={aead}" in text
+            daemons[aead].stop()
