@@ -97,8 +97,7 @@ class Failing:
         return ("-P", str(lab.state / "keeper" / "keys.new")) if self.call == "write" else ()
 
     def end(self, lab):
-        self.tracer.terminate()
-        self.tracer.wait()
+        fault_shim.end_strace(self.tracer)
 
 
 TROUBLES = {"full": Full(), "read-only": ReadOnly(), "fsync-EIO": Failing("fsync", "EIO", "Input/output error"),

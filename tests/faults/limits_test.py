@@ -179,8 +179,7 @@ def test_H13_a_machine_without_processes_keeps_those_that_run(lab):
             assert lab.launcher.poll() is None
             assert ke_works(lab)
     finally:
-        tracer.terminate()
-        tracer.wait()
+        fault_shim.end_strace(tracer)
     assert comes_true(lambda: pid_of(lab, UIDS["upstream"])), "when there are processes again, it is back"
 
 
@@ -233,8 +232,7 @@ def test_K15_D17_a_keeper_without_randomness_seals_nothing(lab, how):
         records = key_exchange(lab).records
         assert (2, True, b"\0\2") in records and 5 not in [kind for kind, _, _ in records]
     finally:
-        tracer.terminate()
-        tracer.wait()
+        fault_shim.end_strace(tracer)
     assert comes_true(lambda: pid_of(lab, UIDS["keeper"]) and ke_works(lab))
     assert "keeper (process" in log_since(lab, start)
 
@@ -245,8 +243,7 @@ def test_K15_an_interrupted_getrandom_is_asked_again(lab):
     try:
         cookies = key_exchange(lab).cookies
     finally:
-        tracer.terminate()
-        tracer.wait()
+        fault_shim.end_strace(tracer)
     nonces = {cookie[4:20] for cookie in cookies}
     assert len(nonces) == 8 and bytes(16) not in nonces
     assert pid_of(lab, UIDS["keeper"]) == keeper

@@ -77,7 +77,7 @@ def wrap(lab, roles):
 
 
 def strace(pid, *arguments):
-    """strace attached to a running process and its threads; returns when it is attached. End it with terminate()."""
+    """strace attached to a running process and its threads; returns when it is attached. End it with end_strace()."""
     process = subprocess.Popen(["strace", "-f", "-p", str(pid), "-o", "/dev/null", *arguments], stdin=subprocess.DEVNULL,
                                stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     line = process.stderr.readline()
@@ -88,3 +88,13 @@ def strace(pid, *arguments):
         line = process.stderr.readline()
     os.set_blocking(process.stderr.fileno(), False)
     return process
+
+
+def end_strace(process):
+    """It may wait for ever for a traced process that died while it let go of it: then the kernel lets go."""
+    process.terminate()
+    try:
+        process.wait(10)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
