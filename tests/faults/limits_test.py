@@ -149,16 +149,16 @@ def test_H13_without_memory_ke_refuses_or_comes_back(lab):
     start = lab.log.stat().st_size
     with open(f"/proc/{ke}/status", encoding="ascii") as lines:
         virtual_kib = int(next(line for line in lines if line.startswith("VmSize")).split()[1])
-    before = limit(ke, "as", virtual_kib * 1024)
-    with Polling(lab):
+    with Polling(lab):  # it has asked for its own cookies already
+        before = limit(ke, "as", virtual_kib * 1024)
         with namespace(lab.client_namespace):
             crowd = []
             for _ in range(200):  # each makes a TLS object
                 time.sleep(PACE_SECONDS)
-                one = socket.create_connection((network.SERVER_IPV4, KE_PORT), 2)
-                with contextlib.suppress(OSError):
-                    one.send(b"\x16\x03\x01\x02\x00\x01")  # the head of a hello, so that it goes on waiting
-                crowd.append(one)
+                with contextlib.suppress(OSError):  # refused while it comes back
+                    crowd.append(socket.create_connection((network.SERVER_IPV4, KE_PORT), 2))
+                    crowd[-1].send(b"\x16\x03\x01\x02\x00\x01")  # the head of a hello, so that it goes on waiting
+        assert crowd
         time.sleep(0.5)
         close_all(crowd)
         if pid_of(lab, UIDS["ke"]) == ke:
