@@ -3,9 +3,9 @@
 // Believed is what more than half of those that answer announce, for a day that may end with one (CLOCK.md
 // section 2.8); the indicator speaks of the current day (RFC 5905 section 7.3). For a time that is not theirs
 // only the authenticated ones count, and so many of them must say it as may contradict that time, or name its
-// seconds. They may
-// take it back until shortly before the change. From then on it will happen, whatever they say: servers clear
-// the indicator early, or say 3 themselves; and whoever decided it puts it into its table (LeapTable::learn).
+// seconds. They may take it back until shortly before the change. From then on it will happen, whatever they
+// say: servers clear the indicator early, or say 3 themselves; and whoever decided it puts it into its table
+// (LeapTable::learn).
 // Pure.
 #pragma once
 

@@ -96,7 +96,7 @@ std::vector<Octets> results_of(const Kernels& tier, std::vector<Message> message
       out.push_back(messages[i].plaintext);
     }
   }
-  // Opened as a server does it, under one key for all or not, and sealed again.
+  // Opened under one key for all, as a server mostly does, and sealed again.
   static std::array<nts::siv::CookieMac, jobs_max> macs;
   tier.seal_with_ring_key(schedule_of[0], jobs.data(), count);
   const std::vector<const nts::siv::RingKeySchedule*> one_schedule(count, schedule_of[0]);
